@@ -1,0 +1,21 @@
+"""Canonical JSON and its hash: one spelling of a value, so that equal values have equal digests."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias
+
+JSONValue: TypeAlias = (
+    None | bool | int | float | str | Sequence["JSONValue"] | Mapping[str, "JSONValue"]
+)
+"""What can stand in a JSON document."""
+
+
+def canonical(value: JSONValue) -> str:
+    """Return the one spelling of a value: sorted keys, no spaces (reliability.md §13.6)."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def digest(value: JSONValue) -> str:
+    """Return the SHA-256 of the canonical spelling, in hex."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
