@@ -13,9 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TypeAlias, assert_never
 
-JSONValue: TypeAlias = (
-    "None | bool | int | float | str | list[JSONValue] | dict[str, JSONValue]"
-)
+JSONValue: TypeAlias = "None | bool | int | float | str | list[JSONValue] | dict[str, JSONValue]"
 JSONObject: TypeAlias = dict[str, JSONValue]
 
 LONGEST_RETRY_AFTER = 86_400.0
@@ -87,8 +85,6 @@ class CallError(StrEnum):
     """The connection broke after the request may have been sent."""
     TIMEOUT = "timeout"
     """The answer did not come in time."""
-    ANSWER_REJECTED = "answer_rejected"
-    """There was an answer, but it was too large or could not be read."""
 
 
 _OVERRIDE_KEY: Mapping[CallError, str] = {
@@ -145,9 +141,7 @@ def classify_call_error(
     timed_out = error in _TIMEOUTS
     if plain:
         return Failed(reason=reason, output=output, timed_out=timed_out)
-    default = (
-        HttpMeaning.NOT_APPLIED if error in _CERTAINLY_NOT_SENT else HttpMeaning.UNKNOWN
-    )
+    default = HttpMeaning.NOT_APPLIED if error in _CERTAINLY_NOT_SENT else HttpMeaning.UNKNOWN
     key = _OVERRIDE_KEY.get(error)
     meaning = (_overridden(overrides, key) if key is not None else None) or default
     return _outcome(meaning, reason=reason, output=output, timed_out=timed_out)
@@ -158,9 +152,7 @@ def _plain_http(
 ) -> Outcome:
     if 200 <= status < 300:
         return Succeeded(output=output)
-    return Failed(
-        reason=reason, output=output, retry_after=_retry_after(status, headers)
-    )
+    return Failed(reason=reason, output=output, retry_after=_retry_after(status, headers))
 
 
 def _meaning_of(status: int, *, has_retry_after: bool) -> HttpMeaning:
@@ -199,9 +191,7 @@ def _outcome(
                 timed_out=timed_out,
             )
         case HttpMeaning.TERMINAL:
-            return Failed(
-                reason=reason, output=output, terminal=True, timed_out=timed_out
-            )
+            return Failed(reason=reason, output=output, terminal=True, timed_out=timed_out)
         case HttpMeaning.UNKNOWN:
             return Unknown(reason=reason, output=output, timed_out=timed_out)
         case _:
@@ -209,9 +199,7 @@ def _outcome(
 
 
 def _header(headers: Mapping[str, str], wanted: str) -> str | None:
-    return next(
-        (value for name, value in headers.items() if name.lower() == wanted), None
-    )
+    return next((value for name, value in headers.items() if name.lower() == wanted), None)
 
 
 def _retry_after(status: int, headers: Mapping[str, str]) -> float | None:
