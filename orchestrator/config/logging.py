@@ -1,0 +1,59 @@
+"""Structured log lines: one JSON object per line with an event name and its fields."""
+
+import json
+import logging
+import logging.config
+from datetime import UTC, datetime
+from typing import Any
+
+STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {
+    "message",
+    "asctime",
+    "color_message",
+}
+"""What every record carries; anything else was given by the caller as a field of the event."""
+
+
+class JsonFormatter(logging.Formatter):
+    """Render a record as one line of JSON; fields come from `extra`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        line: dict[str, Any] = {
+            "at": datetime.fromtimestamp(record.created, tz=UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": record.getMessage(),
+        }
+        line.update(
+            (key, value) for key, value in vars(record).items() if key not in STANDARD_FIELDS
+        )
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str, ensure_ascii=False)
+
+
+def logging_settings(*, level: str) -> dict[str, Any]:
+    """Return the configuration for `logging.config.dictConfig`."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"json": {"()": "orchestrator.config.logging.JsonFormatter"}},
+        "handlers": {
+            "stdout": {
+                "class": "logging.StreamHandler",
+                "stream": "ext://sys.stdout",
+                "formatter": "json",
+            },
+        },
+        "root": {"handlers": ["stdout"], "level": level},
+        "loggers": {
+            # One line per request and per doorbell would drown the events that matter.
+            "uvicorn.access": {"level": "WARNING"},
+            "celery.app.trace": {"level": "WARNING"},
+            "celery.worker.strategy": {"level": "WARNING"},
+            "httpx": {"level": "WARNING"},
+            "axes": {"level": "WARNING"},
+            "django.request": {"level": "ERROR"},
+        },
+    }
