@@ -8,7 +8,7 @@ ROLE_OF_COMMAND = {"web": "web", "worker": "worker", "serve": "embedded"}
 
 
 def main() -> None:
-    """Run one management command; a bad environment ends it with a sentence instead of a traceback."""
+    """Run one management command; end with a sentence when the environment is bad."""
     command = sys.argv[1] if len(sys.argv) > 1 else ""
     # Settings are read before the command is, and the database settings depend on the role.
     os.environ["AMENDS_ROLE"] = ROLE_OF_COMMAND.get(command, "command")

@@ -1,4 +1,4 @@
-"""Settings of Celery and of its broker. Messages are wake-ups: losing or repeating one costs time only."""
+"""Settings of Celery and its broker: messages are wake-ups, and losing one costs time only."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Typed reading of the environment; a bad value is refused with one sentence that names its variable."""
+"""Typed reading of the environment; a bad value is refused with one sentence that names it."""
 
 import base64
 import binascii

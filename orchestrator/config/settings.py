@@ -3,6 +3,7 @@
 import os
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from orchestrator.config.databases import database_settings
 from orchestrator.config.env import read_environment
@@ -89,13 +90,15 @@ TEMPLATES = [
 # --- data --------------------------------------------------------------------------------------
 DATABASES = {"default": database_settings(ENVIRONMENT)}
 
-CACHES = {
-    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+CACHES: dict[str, dict[str, Any]] = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1},
+    }
     if REDIS_URL
     else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
 }
-if REDIS_URL:
-    CACHES["default"]["OPTIONS"] = {"socket_timeout": 1, "socket_connect_timeout": 1}
 
 # --- static files: served by orchestrator.config.static in front of Django ----------------------
 STATIC_URL = "/static/"

@@ -1,15 +1,19 @@
-"""Static files in front of Django, answered without a middleware and without a thread per request."""
+"""Static files in front of Django, answered without a middleware and its thread."""
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import IO, Any
 from wsgiref.headers import Headers
 
 from asgiref.sync import sync_to_async
-from asgiref.typing import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, HTTPScope, Scope
 from django.conf import settings
 from django.contrib.staticfiles import finders
 from whitenoise import WhiteNoise
 from whitenoise.responders import Redirect, StaticFile
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Send = Callable[[Mapping[str, Any]], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 BUNDLES = "dist/assets/"
 """Where names carry a hash of the content, so that browsers may keep them for ever."""
@@ -18,9 +22,9 @@ CHUNK_BYTES = 64 * 1024
 
 
 class StaticFiles:
-    """Answers paths below `STATIC_URL` from the files that the finders know, and passes on the rest."""
+    """Answers paths below `STATIC_URL` from the files of the finders, and passes on the rest."""
 
-    def __init__(self, application: ASGI3Application) -> None:
+    def __init__(self, application: Application) -> None:
         """Stand in front of an ASGI application."""
         self._application = application
         self._prefix = f"/{settings.STATIC_URL.strip('/')}/"
@@ -35,9 +39,7 @@ class StaticFiles:
             for url, path in self._found():
                 self._files.add_file_to_dictionary(url, path)
 
-    async def __call__(
-        self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
-    ) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or hand it over."""
         if scope["type"] == "http" and scope["path"].startswith(self._prefix):
             file = await sync_to_async(self._file, thread_sensitive=False)(scope["path"])
@@ -61,12 +63,12 @@ class StaticFiles:
                 yield url, storage.path(path)
 
 
-def _add_headers(headers: Headers, path: str, url: str) -> None:
+def _add_headers(headers: Headers, _path: str, _url: str) -> None:
     headers["X-Content-Type-Options"] = "nosniff"
     headers["Cross-Origin-Resource-Policy"] = "same-origin"
 
 
-async def _answer(file: StaticFile | Redirect, scope: HTTPScope, send: ASGISendCallable) -> None:
+async def _answer(file: StaticFile | Redirect, scope: Scope, send: Send) -> None:
     request_headers = {
         "HTTP_" + name.decode("latin-1").upper().replace("-", "_"): value.decode("latin-1")
         for name, value in scope["headers"]
@@ -88,7 +90,7 @@ async def _answer(file: StaticFile | Redirect, scope: HTTPScope, send: ASGISendC
     await _send_body(response.file, send)
 
 
-async def _send_body(file: IO[bytes] | Any | None, send: ASGISendCallable) -> None:
+async def _send_body(file: IO[bytes] | Any | None, send: Send) -> None:
     if file is not None:
         try:
             while chunk := await sync_to_async(file.read, thread_sensitive=False)(CHUNK_BYTES):
