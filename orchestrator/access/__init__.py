@@ -1,0 +1,1 @@
+"""Role-based access on top of object permissions; nobody else asks guardian."""
