@@ -1,0 +1,41 @@
+"""Rows of the orchestrator: fields and constraints, nothing else."""
+
+from orchestrator.models.account import ApiKey, ApiToken, ServiceAccount
+from orchestrator.models.compensation import CompensationPlan
+from orchestrator.models.execution import Attempt, AttemptLog, Execution, StartKey, StepRun
+from orchestrator.models.journal import ExecutionEvent
+from orchestrator.models.outbox import OutboxMessage, StoredAnswer
+from orchestrator.models.permissions import (
+    WorkflowGroupObjectPermission,
+    WorkflowRole,
+    WorkflowUserObjectPermission,
+)
+from orchestrator.models.timer import Notice, Timer
+from orchestrator.models.worker import QueuePoll, Worker
+from orchestrator.models.workflow import Rollout, TaskDefinition, Workflow, WorkflowVersion
+
+__all__ = [
+    "ApiKey",
+    "ApiToken",
+    "Attempt",
+    "AttemptLog",
+    "CompensationPlan",
+    "Execution",
+    "ExecutionEvent",
+    "Notice",
+    "OutboxMessage",
+    "QueuePoll",
+    "Rollout",
+    "ServiceAccount",
+    "StartKey",
+    "StepRun",
+    "StoredAnswer",
+    "TaskDefinition",
+    "Timer",
+    "Worker",
+    "Workflow",
+    "WorkflowGroupObjectPermission",
+    "WorkflowRole",
+    "WorkflowUserObjectPermission",
+    "WorkflowVersion",
+]
