@@ -6,10 +6,10 @@ from django.db import models
 class EffectState(models.TextChoices):
     """What the books say about one forward key."""
 
-    OPEN = "OPEN", "Asked for, but nothing took effect"
+    OPEN = "OPEN", "Nothing happened"
     APPLIED = "APPLIED", "In effect"
-    REVERSED = "REVERSED", "Took effect, then reversed"
-    BARRED = "BARRED", "Undone before it happened, and refused since"
+    REVERSED = "REVERSED", "Reversed"
+    BARRED = "BARRED", "Barred"
 
 
 class Effect(models.Model):

@@ -10,6 +10,12 @@ from orchestrator.demo.models import Effect, EffectState
 from orchestrator.demo.participants import Participant, participant_of
 
 SHOWN_ORDERS = 50
+_LOOKS = {
+    EffectState.OPEN: ("neutral", "circle"),
+    EffectState.APPLIED: ("ok", "tick"),
+    EffectState.REVERSED: ("undo", "undo-tick"),
+    EffectState.BARRED: ("neutral", "dash"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +24,16 @@ class Line:
 
     effect: Effect
     participant: Participant
+
+    @property
+    def tone(self) -> str:
+        """Return the colour family of the state."""
+        return _LOOKS[EffectState(self.effect.state)][0]
+
+    @property
+    def icon(self) -> str:
+        """Return the icon that says the same as the colour."""
+        return _LOOKS[EffectState(self.effect.state)][1]
 
     @property
     def result(self) -> str:

@@ -53,10 +53,10 @@ class Migration(migrations.Migration):
                     "state",
                     models.CharField(
                         choices=[
-                            ("OPEN", "Asked for, but nothing took effect"),
+                            ("OPEN", "Nothing happened"),
                             ("APPLIED", "In effect"),
-                            ("REVERSED", "Took effect, then reversed"),
-                            ("BARRED", "Undone before it happened, and refused since"),
+                            ("REVERSED", "Reversed"),
+                            ("BARRED", "Barred"),
                         ],
                         db_default="OPEN",
                         default="OPEN",

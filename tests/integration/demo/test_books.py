@@ -7,6 +7,7 @@ from django.test import Client
 from orchestrator.demo.models import Effect
 
 pytestmark = pytest.mark.django_db
+shop_alone = pytest.mark.urls("orchestrator.demo.urls")
 
 
 @pytest.fixture
@@ -17,6 +18,7 @@ def reader() -> Client:
     return client
 
 
+@shop_alone
 def test_effects_are_those_that_ever_happened_oldest_first(forward, undo, reader):
     forward("reserve_inventory", key="f:1")
     forward("charge_payment", key="f:2", amount=120)
@@ -49,12 +51,14 @@ def test_effects_are_those_that_ever_happened_oldest_first(forward, undo, reader
     }
 
 
+@shop_alone
 def test_an_order_nobody_heard_of_has_no_effects(reader):
     answer = reader.get("/demo/api/effects", {"key": "order-9"})
 
     assert answer.json() == {"effects": []}
 
 
+@shop_alone
 @pytest.mark.parametrize("query", ["", "?key=", "?key=%00"])
 def test_effects_need_an_order(reader, query):
     answer = reader.get(f"/demo/api/effects{query}")
@@ -62,12 +66,14 @@ def test_effects_need_an_order(reader, query):
     assert answer.status_code == 400
 
 
+@shop_alone
 def test_effects_need_a_login(client: Client):
     answer = client.get("/demo/api/effects", {"key": "order-1"})
 
     assert answer.status_code in {401, 403}
 
 
+@shop_alone
 @pytest.mark.parametrize("path", ["/demo/api/effects?key=order-1", "/demo/shop"])
 def test_the_books_are_gone_without_the_demo(reader, settings, path):
     settings.AMENDS_DEMO = False
@@ -77,6 +83,7 @@ def test_the_books_are_gone_without_the_demo(reader, settings, path):
     assert answer.status_code == 404
 
 
+@shop_alone
 def test_page_needs_a_login(client: Client):
     answer = client.get("/demo/shop")
 
