@@ -1,47 +1,51 @@
 """Why a service refuses; delivery layers turn each into its status code (product.md §4).
 
-A refused call has changed nothing.
+A refused call has changed nothing. What the rights refuse is the same refusal here, so that a
+caller catches `Forbidden` whether a service or the policy raised it.
 """
 
-from collections.abc import Mapping, Sequence
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchestrator.access.errors import Forbidden, NotFound, Refusal, TooMany
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = [
+    "Conflict",
+    "Forbidden",
+    "Invalid",
+    "Malformed",
+    "NotFound",
+    "ServiceError",
+    "TooMany",
+    "Unauthenticated",
+]
+
+ServiceError = Refusal
 
 
-class ServiceError(Exception):
-    """A refusal, in a whole sentence for the person who asked."""
-
-    code = "error"
-
-    def __init__(self, message: str, **details: object) -> None:
-        super().__init__(message)
-        self.message = message
-        self.details: Mapping[str, object] = details
-
-
-class NotFound(ServiceError):
-    """There is no such thing, or the actor may not see it (404)."""
-
-    code = "not_found"
-
-
-class Forbidden(ServiceError):
-    """The actor lacks a right (403); `permission` names it."""
-
-    code = "forbidden"
-
-
-class Conflict(ServiceError):
+class Conflict(Refusal):
     """Wrong state or stale revision (409)."""
 
     code = "conflict"
 
 
-class Malformed(ServiceError):
+class Malformed(Refusal):
     """The request cannot be read (400)."""
 
     code = "malformed"
 
 
-class Invalid(ServiceError):
+class Unauthenticated(Refusal):
+    """Nobody is signed in, or key, secret or token are wrong (401)."""
+
+    code = "unauthenticated"
+
+
+class Invalid(Refusal):
     """The content is readable but wrong (422); `problems` says what and where."""
 
     code = "invalid"

@@ -1,0 +1,63 @@
+"""Every act that is recorded, by name, with its sentence for people."""
+
+from collections.abc import Mapping
+
+ACTIONS: Mapping[str, str] = {
+    "execution.start": "started a run",
+    "execution.pause": "paused a run",
+    "execution.resume": "resumed a run",
+    "execution.retry": "retried a run",
+    "execution.cancel": "cancelled a run",
+    "execution.compensate": "asked for the undo of a run",
+    "execution.rerun": "ran a run again from a step",
+    "execution.restart": "started a run over",
+    "execution.skip": "let a run skip a step",
+    "execution.signal": "sent a signal to a run",
+    "execution.update": "changed the variables of a run",
+    "execution.delete": "deleted a run with its history",
+    "compensation.retry": "tried an undo again",
+    "compensation.amend": "changed the input of an undo",
+    "compensation.skip": "skipped an undo",
+    "compensation.resolve": "settled an undo by hand",
+    "compensation.to_manual": "took an undo over by hand",
+    "step.settle": "said whether a step took effect",
+    "task.report": "settled a task by hand",
+    "plan.confirm": "confirmed a plan",
+    "plan.reject": "rejected a plan",
+    "approval.approve": "approved an undo",
+    "approval.approve_amended": "approved an undo with changes",
+    "approval.reject_skip": "refused an undo for good",
+    "approval.reject_manual": "refused an undo in favour of work by hand",
+    "approval.comment": "commented on an approval",
+    "approval.ask": "asked a question about an approval",
+    "approval.reassign": "passed an approval on",
+    "approval.withdraw": "withdrew a vote",
+    "human_task.complete": "completed a task for people",
+    "human_task.claim": "claimed a task for people",
+    "workflow.create": "created a workflow",
+    "workflow.publish": "published a version",
+    "workflow.change": "changed a workflow",
+    "workflow.archive": "archived a workflow",
+    "workflow.delete_version": "deleted a version",
+    "draft.save": "saved a draft",
+    "draft.discard": "discarded a draft",
+    "grants.change": "changed who may do what",
+    "rollout.change": "changed a rollout",
+    "rollout.promote": "promoted a version",
+    "rollout.rollback": "rolled back to the stable version",
+    "task_definition.save": "saved a task definition",
+    "task_definition.delete": "deleted a task definition",
+    "user.create": "created a user",
+    "user.change": "changed a user",
+    "service_account.create": "created a service account",
+    "secret.save": "saved a secret",
+    "secret.delete": "deleted a secret",
+    "delegation.create": "gave a delegation",
+    "delegation.delete": "ended a delegation",
+    "audit.export": "exported the audit trail",
+}
+
+
+def sentence_of(action: str) -> str:
+    """Return what somebody did in words for people."""
+    return ACTIONS.get(action, action)
