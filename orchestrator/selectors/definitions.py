@@ -1,0 +1,25 @@
+"""What reads need to know about a version's definition, found once per process."""
+
+from functools import lru_cache
+
+from orchestrator.engine.definition import document as documents
+from orchestrator.engine.definition import graph
+from orchestrator.models import WorkflowVersion
+
+
+@lru_cache(maxsize=256)
+def undos_of_several_steps(version_id: int) -> frozenset[str]:
+    """Return the references of undo steps that share their undo with others.
+
+    Their keys carry the reference (saga-semantics §12). Versions never change, so the answer holds.
+    """
+    stored = WorkflowVersion.objects.values_list("document", flat=True).get(pk=version_id)
+    definition = documents.parse(stored, inline=True).definition
+    if definition is None:
+        return frozenset()
+    return frozenset(
+        task.reference
+        for step in graph.inner_steps(definition.tasks)
+        if step.compensation is not None and len(step.compensation.tasks) > 1
+        for task in step.compensation.tasks
+    )

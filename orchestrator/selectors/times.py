@@ -1,0 +1,10 @@
+"""Moments as the API spells them."""
+
+from datetime import UTC, datetime
+
+
+def iso(moment: datetime | None) -> str | None:
+    """Return ISO-8601 in UTC with milliseconds, or None."""
+    if moment is None:
+        return None
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
