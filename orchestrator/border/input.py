@@ -11,12 +11,14 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import NoReturn, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, NoReturn, Protocol, TypeVar, cast
 
 from orchestrator.border import positions
-from orchestrator.engine.outcomes import JSONValue
+from orchestrator.engine.canonical import JSONValue
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MEBIBYTE = 1024 * 1024
 _CHUNK = 64 * 1024
@@ -49,8 +51,7 @@ class InputError(Exception):
         message: A sentence for people.
         pointer: JSON pointer to what is refused; empty for the whole document.
         status: The HTTP status that says so.
-        line: Where that is in the text, from 1, if known.
-        column: Likewise.
+        at: Line and column of that in the text, from 1, if known.
     """
 
     def __init__(
@@ -60,16 +61,14 @@ class InputError(Exception):
         message: str,
         pointer: str = "",
         status: int = 400,
-        line: int | None = None,
-        column: int | None = None,
+        at: tuple[int, int] | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.pointer = pointer
         self.status = status
-        self.line = line
-        self.column = column
+        self.at = at
 
 
 class Readable(Protocol):
@@ -192,9 +191,10 @@ def _decode(raw: bytes) -> str:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
         before = raw[: error.start].decode("utf-8", "replace")
-        line, column = positions.line_and_column(before, len(before))
         raise InputError(
-            code="not_utf8", message="The text is not UTF-8.", line=line, column=column
+            code="not_utf8",
+            message="The text is not UTF-8.",
+            at=positions.line_and_column(before, len(before)),
         ) from error
 
 
@@ -236,13 +236,11 @@ def _refuse_duplicate(text: str) -> NoReturn:
     place = positions.first_duplicate(text)
     if place is None:
         raise InputError(code="duplicate_key", message="An object has the same key twice.")
-    line, column = positions.line_and_column(text, place.offset)
     raise InputError(
         code="duplicate_key",
         message=f"The key {place.pointer.rpartition('/')[2]!r} appears twice in one object.",
         pointer=place.pointer,
-        line=line,
-        column=column,
+        at=positions.line_and_column(text, place.offset),
     )
 
 
@@ -330,6 +328,5 @@ def _not_json(error: json.JSONDecodeError) -> InputError:
     return InputError(
         code="not_json",
         message=f"This is not JSON: {error.msg} at line {error.lineno}, column {error.colno}.",
-        line=error.lineno,
-        column=error.colno,
+        at=(error.lineno, error.colno),
     )

@@ -13,8 +13,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TypeAlias, assert_never
 
-JSONValue: TypeAlias = "None | bool | int | float | str | list[JSONValue] | dict[str, JSONValue]"
-JSONObject: TypeAlias = dict[str, JSONValue]
+from orchestrator.engine.canonical import JSONValue
+
+JSONObject: TypeAlias = Mapping[str, JSONValue]
 
 LONGEST_RETRY_AFTER = 86_400.0
 """A participant may ask us to wait, but not for longer than a day."""
@@ -100,33 +101,36 @@ _TIMEOUTS = frozenset({CallError.CONNECT_TIMEOUT, CallError.TIMEOUT})
 _UNSURE_4XX = frozenset({408, 409, 425})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpAnswered:
+    """An HTTP answer, as far as its meaning needs it."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Names in any case."""
+    reason: str
+    """The sentence to keep when the answer is not a success."""
+    output: JSONObject
+    """What the step gives on, whether it succeeded or not."""
+
+
 def classify_http(
-    *,
-    status: int,
-    headers: Mapping[str, str],
-    overrides: Mapping[str, str],
-    reason: str,
-    output: JSONObject,
-    plain: bool = False,
+    answer: HttpAnswered, *, overrides: Mapping[str, str], plain: bool = False
 ) -> Outcome:
     """Say what an HTTP answer means.
 
     Args:
-        status: The status code of the last answer.
-        headers: Its headers, names in any case.
+        answer: The last answer, redirects followed.
         overrides: The step's `outcomes` map; an exact status wins over its class (`"5xx"`).
-        reason: The sentence to keep when the answer is not a success.
-        output: What the step gives on, whether it succeeded or not.
         plain: A definition without saga parts, where every error is a failure.
     """
+    retry_after = _retry_after(answer)
     if plain:
-        return _plain_http(status, headers, reason, output)
-    meaning = _overridden(overrides, str(status), f"{status // 100}xx") or _meaning_of(
-        status, has_retry_after=_header(headers, "retry-after") is not None
-    )
-    return _outcome(
-        meaning, reason=reason, output=output, retry_after=_retry_after(status, headers)
-    )
+        meaning = HttpMeaning.APPLIED if _is_success(answer) else HttpMeaning.NOT_APPLIED
+    else:
+        exact, family = str(answer.status), f"{answer.status // 100}xx"
+        meaning = _overridden(overrides, exact, family) or _meaning_of(answer)
+    return _outcome(meaning, reason=answer.reason, output=answer.output, retry_after=retry_after)
 
 
 def classify_call_error(
@@ -147,20 +151,16 @@ def classify_call_error(
     return _outcome(meaning, reason=reason, output=output, timed_out=timed_out)
 
 
-def _plain_http(
-    status: int, headers: Mapping[str, str], reason: str, output: JSONObject
-) -> Outcome:
-    if 200 <= status < 300:
-        return Succeeded(output=output)
-    return Failed(reason=reason, output=output, retry_after=_retry_after(status, headers))
+def _is_success(answer: HttpAnswered) -> bool:
+    return 200 <= answer.status < 300
 
 
-def _meaning_of(status: int, *, has_retry_after: bool) -> HttpMeaning:
-    if 200 <= status < 300:
+def _meaning_of(answer: HttpAnswered) -> HttpMeaning:
+    if _is_success(answer):
         return HttpMeaning.APPLIED
-    if 400 <= status < 500 and status not in _UNSURE_4XX:
+    if 400 <= answer.status < 500 and answer.status not in _UNSURE_4XX:
         return HttpMeaning.NOT_APPLIED
-    if status == 503 and has_retry_after:
+    if answer.status == 503 and _header(answer.headers, "retry-after") is not None:
         return HttpMeaning.NOT_APPLIED
     return HttpMeaning.UNKNOWN
 
@@ -202,28 +202,27 @@ def _header(headers: Mapping[str, str], wanted: str) -> str | None:
     return next((value for name, value in headers.items() if name.lower() == wanted), None)
 
 
-def _retry_after(status: int, headers: Mapping[str, str]) -> float | None:
+def _retry_after(answer: HttpAnswered) -> float | None:
     """The wait that a 429 or 503 asks for, in seconds.
 
     A date is measured against the answer's own `Date`, so that no clock is needed and a skewed
     one on either side does no harm.
     """
-    if status not in {429, 503}:
+    if answer.status not in {429, 503}:
         return None
-    asked = (_header(headers, "retry-after") or "").strip()
+    asked = (_header(answer.headers, "retry-after") or "").strip()
     if asked.isascii() and asked.isdigit():
         return min(float(asked[:9]), LONGEST_RETRY_AFTER)
-    until, sent = (
-        _http_date(asked),
-        _http_date((_header(headers, "date") or "").strip()),
-    )
+    until, sent = _http_date(asked), _http_date(_header(answer.headers, "date") or "")
     if until is None or sent is None:
         return None
     return min(max((until - sent).total_seconds(), 0.0), LONGEST_RETRY_AFTER)
 
 
 def _http_date(text: str) -> datetime | None:
+    # HTTP knows no other zone, and writes it as a word that strptime would read as no zone.
+    written = text.strip().removesuffix("GMT") + "+0000"
     try:
-        return datetime.strptime(text, "%a, %d %b %Y %H:%M:%S GMT")
+        return datetime.strptime(written, "%a, %d %b %Y %H:%M:%S %z")
     except ValueError:
         return None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from orchestrator.engine.outcomes import JSONObject
-from orchestrator.engine.states import Direction
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from orchestrator.engine.outcomes import JSONObject
+    from orchestrator.engine.states import Direction
 
 
 class TerminalError(Exception):

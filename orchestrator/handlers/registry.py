@@ -9,12 +9,14 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import FrameType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from orchestrator.engine.outcomes import Failed, Outcome, Succeeded, Unknown, Waiting
 from orchestrator.handlers import results
 from orchestrator.handlers.base import TerminalError, UnknownOutcome, Work
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 DEFAULT_QUEUE = "default"
 CALLS_QUEUE = "calls"
