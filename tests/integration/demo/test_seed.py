@@ -46,7 +46,7 @@ def test_the_key_is_a_service_account_of_its_name(seeded):
     assert not account.user.is_superuser
 
 
-@pytest.mark.parametrize("name", seed.PEOPLE + (seed.KEY_ID,))
+@pytest.mark.parametrize("name", [*seed.PEOPLE, seed.KEY_ID])
 def test_who_may_create_workflows(seeded, name):
     may = policy.holds(User.objects.get(username=name), GlobalPermission.CREATE_WORKFLOW)
 
