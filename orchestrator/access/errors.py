@@ -19,6 +19,12 @@ class Refusal(Exception):
         self.details: Mapping[str, object] = details
 
 
+class Unauthenticated(Refusal):
+    """Nobody is signed in, or key, secret or token are wrong (401)."""
+
+    code = "unauthenticated"
+
+
 class NotFound(Refusal):
     """There is no such thing, or the actor may not see it (404)."""
 

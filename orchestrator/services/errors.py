@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestrator.access.errors import Forbidden, NotFound, Refusal, TooMany
+from orchestrator.access.errors import Forbidden, NotFound, Refusal, TooMany, Unauthenticated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,12 +37,6 @@ class Malformed(Refusal):
     """The request cannot be read (400)."""
 
     code = "malformed"
-
-
-class Unauthenticated(Refusal):
-    """Nobody is signed in, or key, secret or token are wrong (401)."""
-
-    code = "unauthenticated"
 
 
 class Invalid(Refusal):
