@@ -27,29 +27,29 @@ P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
 
 
-def demo_only(view: View[P]) -> View[P]:
-    """Hide a view unless this server runs the demo."""
-
-    @wraps(view)
-    def shown(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
-        if not getattr(settings, "AMENDS_DEMO", False):
-            raise Http404("The demo is off.")
-        return view(request, *args, **kwargs)
-
-    return shown
+def is_open() -> bool:
+    """Tell whether this server runs the demo."""
+    return bool(settings.AMENDS_DEMO)
 
 
-def participant(view: View[P]) -> View[P]:
-    """Open a call to the HTTP steps of the demo: no login, no CSRF token, refusals as JSON."""
+def api(view: View[P]) -> View[P]:
+    """Answer refusals as JSON, and nothing but a refusal while the demo is off."""
 
     @wraps(view)
     def answered(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+        if not is_open():
+            return JsonResponse({"error": "The demo is off."}, status=404)
         try:
             return view(request, *args, **kwargs)
         except incoming.RequestError as error:
             return JsonResponse({"error": str(error)}, status=error.status)
 
-    return csrf_exempt(login_not_required(demo_only(require_POST(answered))))
+    return answered
+
+
+def participant(view: View[P]) -> View[P]:
+    """Open a call to the HTTP steps of the demo: no login, no CSRF token."""
+    return csrf_exempt(login_not_required(api(require_POST(view))))
 
 
 @participant
@@ -84,15 +84,16 @@ def _effects(request: Request) -> Response:
     return Response({"effects": selectors.effects_of(key)})
 
 
-effects = demo_only(_effects)
+effects = api(_effects)
 """List what took effect for one order and what was reversed; any login may read it."""
 
 
-@demo_only
 @login_required
 @require_GET
 def shop(request: HttpRequest) -> HttpResponse:
     """Show the books, the newest order first."""
+    if not is_open():
+        raise Http404("The demo is off.")
     key = request.GET.get("key", "").replace("\x00", "").strip()
     context = {
         "orders": selectors.latest_orders(key=key),

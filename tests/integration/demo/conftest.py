@@ -1,13 +1,15 @@
 """What the tests of the demo shop share: the open shop, and ways to call participants."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.http import HttpResponse
 from django.test import Client
 
 from orchestrator.demo import views
+from orchestrator.demo.models import Effect
 
 Call = Callable[..., HttpResponse]
 
@@ -16,6 +18,18 @@ Call = Callable[..., HttpResponse]
 def demo_on(settings: Any) -> None:
     """Open the shop."""
     settings.AMENDS_DEMO = True
+
+
+@pytest.fixture
+def open_books(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """Give books that other connections see too, empty again afterwards.
+
+    Only these rows are taken out: the audit log refuses the flush of a transactional test.
+    """
+    with django_db_blocker.unblock():
+        yield
+        Effect.objects.all().delete()
+        connection.close()
 
 
 @pytest.fixture

@@ -131,7 +131,7 @@ def test_error_after_effect_answers_a_retry_well(forward):
     assert Effect.objects.get().state == "APPLIED"
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("open_books")
 def test_reset_after_effect_cuts_the_answer_in_the_middle(settings):
     settings.ALLOWED_HOSTS = ["testserver"]
     scope = {

@@ -10,7 +10,7 @@ from orchestrator.demo import books
 from orchestrator.demo.chaos import Chaos
 from orchestrator.demo.models import Effect
 
-pytestmark = [pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.postgresql, pytest.mark.usefixtures("open_books")]
 CALLERS = 4
 
 
