@@ -20,7 +20,7 @@ from psycopg import sql
 
 ROOT = Path(__file__).resolve().parents[1]
 READY_SECONDS = 60
-STOP_SECONDS = 20
+STOP_SECONDS = 40
 INHERITED = ("PATH", "HOME", "LANG", "SECRET_KEY", "AMENDS_ENCRYPTION_KEYS", "REDIS_URL")
 
 

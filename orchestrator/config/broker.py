@@ -59,7 +59,7 @@ def broker_settings(*, url: str, role: str) -> dict[str, Any]:
     if scheme == "memory":
         # Threads have no hard limits: whoever makes a call keeps its deadline.
         return {
-            "broker_url": url,
+            "broker_url": "memory://localhost/",
             "broker_transport_options": MEMORY_TRANSPORT,
             "worker_disable_prefetch": False,
             "task_soft_time_limit": None,

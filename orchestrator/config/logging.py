@@ -10,8 +10,9 @@ STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {
     "message",
     "asctime",
     "color_message",
+    "request",
 }
-"""What every record carries; anything else was given by the caller as a field of the event."""
+"""What is no field of an event: what every record carries, and objects of uvicorn and Django."""
 
 
 class JsonFormatter(logging.Formatter):
