@@ -267,6 +267,8 @@ class Step:
 
     document: Mapping[str, JSONValue] = field(default_factory=dict)
     """The task as written, unknown keys included, saga keys of the carrier merged in."""
+    carried: Mapping[str, str] = field(default_factory=dict)
+    """Pointers of the saga keys that stand in the carrier and not in the task."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -286,6 +288,10 @@ class Definition:
     failure_workflow: str = ""
     failure_workflow_version: int | None = None
     restartable: bool = True
+    input_schema: Mapping[str, JSONValue] | None = None
+    output_schema: Mapping[str, JSONValue] | None = None
+    saga_path: str = ""
+    """JSON pointer of the `saga` object; empty without one."""
     document: Mapping[str, JSONValue] = field(default_factory=dict)
     """The document as stored and given back."""
 
