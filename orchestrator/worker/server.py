@@ -48,6 +48,8 @@ class WebServer(uvicorn.Server):
         self._notice_seconds = notice_seconds
         self._on_ready = on_ready
         self._on_stop = on_stop
+        # Not the same as draining: a supervisor raises that flag before its signal arrives.
+        self._noticed = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -59,9 +61,10 @@ class WebServer(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to drain at the first signal; a second one does not wait."""
-        if drain.is_draining() or self._loop is None:
+        if self._noticed or self._loop is None:
             super().handle_exit(sig, frame)
             return
+        self._noticed = True
         drain.begin()
         logger.info("web_draining", extra={"signal": sig})
         if self._on_stop is not None:
