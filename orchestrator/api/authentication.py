@@ -59,6 +59,18 @@ class ActorAuthentication(BaseAuthentication):
         return "Bearer"
 
 
+def actor_of(request: Request) -> User:
+    """Return who calls; views that answer without a login do not ask.
+
+    Raises:
+        Unauthenticated: Nobody does.
+    """
+    if not request.user.is_authenticated:
+        raise Unauthenticated("Sign in, or send a token.", error="INVALID_TOKEN")
+    actor: User = request.user
+    return actor
+
+
 def _no_view(_request: HttpRequest) -> HttpResponse:
     raise AssertionError("The check of CSRF tokens never calls on.")
 
