@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from django.db.models import QuerySet
+
 from orchestrator.access import scoping
+from orchestrator.access.errors import NotFound
 from orchestrator.engine.states import EntryState
 from orchestrator.models import StepRun
 from orchestrator.selectors.errors import Malformed
@@ -42,11 +45,28 @@ def compensations_page(
     )
     if workflow:
         rows = rows.filter(execution__workflow__name=workflow)
-    rows = rows.select_related("execution").only(
+    page = page_of(_light(rows), order=NEWEST_FIRST, cursor=cursor, limit=limit)
+    return Page(results=[_row(row) for row in page.results], next=page.next, previous=page.previous)
+
+
+def find_entry(*, actor: "User | None", entry_id: UUID) -> StepRun:
+    """Return a ledger entry the actor may see, or raise `NotFound`."""
+    rows = StepRun.objects.filter(pk=entry_id, entry_state__isnull=False)
+    found = _light(scoping.visible_to(actor, rows, path="execution__workflow")).first()
+    if found is None:
+        raise NotFound(f"There is no ledger entry {entry_id}.")
+    return found
+
+
+def entry_detail(*, actor: "User | None", entry_id: UUID) -> dict[str, object]:
+    """Return one ledger entry with its execution, or raise `NotFound`."""
+    return _row(find_entry(actor=actor, entry_id=entry_id))
+
+
+def _light(rows: QuerySet[StepRun]) -> QuerySet[StepRun]:
+    return rows.select_related("execution").only(
         *_FIELDS, "execution__workflow_name", "execution__correlation_id", "execution__state"
     )
-    page = page_of(rows, order=NEWEST_FIRST, cursor=cursor, limit=limit)
-    return Page(results=[_row(row) for row in page.results], next=page.next, previous=page.previous)
 
 
 def _row(row: StepRun) -> dict[str, object]:

@@ -8,11 +8,11 @@ from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
-from orchestrator.access import policy, scoping
+from orchestrator.access import scoping
 from orchestrator.access.errors import NotFound
 from orchestrator.engine.states import ExecutionState
 from orchestrator.models import CompensationPlan, Execution, Workflow
-from orchestrator.selectors import ledger, steps, waiting
+from orchestrator.selectors import ledger, steps, waiting, workflows
 from orchestrator.selectors.errors import Malformed
 from orchestrator.selectors.paging import DEFAULT_LIMIT, Order, Page, page_of
 from orchestrator.selectors.times import iso
@@ -136,15 +136,15 @@ def execution_ledger(
 
 
 def execution_rights(*, actor: "User | None", execution_id: UUID | str) -> Mapping[str, bool]:
-    """Return which rights the actor holds on the execution's workflow, by name."""
+    """Return every right on the execution's workflow by name, and whether the actor holds it."""
     execution = find_execution(actor=actor, execution_id=execution_id)
-    held = policy.permissions_of(actor, execution.workflow)
-    return {permission.value: True for permission in held}
+    return workflows.rights(actor=actor, workflow=execution.workflow)
 
 
-def is_ended(execution: Execution) -> bool:
-    """Tell whether an execution is in a terminal state."""
-    return ExecutionState(execution.state).is_terminal
+def has_ended(*, execution_id: UUID) -> bool:
+    """Tell whether an execution is in a terminal state; the caller has found it for its actor."""
+    state = Execution.objects.values_list("state", flat=True).get(pk=execution_id)
+    return ExecutionState(state).is_terminal
 
 
 def execution_row(execution: Execution) -> dict[str, object]:

@@ -50,7 +50,7 @@ def find_workflow(*, actor: "User | None", name: str) -> Workflow:
     rows = scoping.visible_to(actor, Workflow.objects.select_related("created_by"), path="pk")
     found = _with_newest(rows).filter(name=name).first()
     if found is None:
-        raise NotFound(f"There is no workflow {name[:255]!r}.")
+        raise NotFound(f"There is no workflow named {name[:255]}.")
     return found
 
 

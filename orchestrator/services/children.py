@@ -1,6 +1,6 @@
 """Sub-workflows of a definition: which versions they resolve to, and whether they can be undone."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import reduce
 from operator import or_
 
@@ -8,7 +8,8 @@ from django.db.models import Q
 
 from orchestrator.engine.definition import document as documents
 from orchestrator.engine.definition import graph
-from orchestrator.engine.definition.model import Definition, Kind, Step, SubWorkflow
+from orchestrator.engine.definition.model import Definition, Kind, SubWorkflow
+from orchestrator.engine.definition.visits import every_visit
 from orchestrator.models import Rollout, WorkflowVersion
 
 
@@ -23,13 +24,6 @@ def find_version(*, name: str, number: int | None = None) -> WorkflowVersion | N
     if stable is not None:
         return rows.filter(number=stable).first()
     return rows.order_by("-number").first()
-
-
-def every_step(definition: Definition) -> Iterator[Step]:
-    """Walk the forward steps and what is attached to them: undos, probes and confirms."""
-    for step in graph.inner_steps(definition.tasks):
-        yield step
-        yield from graph.inner_steps(_attached(step))
 
 
 def resolve_lock(definition: Definition, *, number: int | None) -> dict[str, int]:
@@ -74,17 +68,11 @@ def can_be_undone(definition: Definition, *, lock: Mapping[str, int]) -> bool:
     return WorkflowVersion.objects.filter(reduce(or_, pairs), has_undo=True).exists()
 
 
-def _attached(step: Step) -> tuple[Step, ...]:
-    undo = step.compensation
-    tasks = (*undo.tasks, *undo.alternate) if undo is not None else ()
-    return (*tasks, *([step.probe] if step.probe is not None else []), *step.confirm)
-
-
 def _called(definition: Definition) -> Iterable[SubWorkflow]:
     return [
-        step.sub_workflow
-        for step in every_step(definition)
-        if step.type == "SUB_WORKFLOW" and step.sub_workflow is not None
+        visit.step.sub_workflow
+        for visit in every_visit(definition.tasks)
+        if visit.step.sub_workflow is not None
     ]
 
 

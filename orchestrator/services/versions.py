@@ -136,7 +136,7 @@ def inline_version(*, actor: "Actor", document: JSONValue) -> WorkflowVersion:
     name = document.get("name") if isinstance(document, Mapping) else None
     workflow = Workflow.objects.filter(name=name).first()
     if workflow is not None:
-        _require_live(workflow)
+        require_live(workflow)
         policy.require(actor, Permission.START_EXECUTION, workflow)
         known = _known_inline(workflow, document)
         if known is not None:
@@ -172,7 +172,7 @@ def resolve(name: str, version: int | None = None) -> WorkflowVersion:
     if found is None:
         wanted = f"version {version} of " if version else "a published version of "
         raise NotFound(f"There is no {wanted}the workflow {name!r}.")
-    _require_live(found.workflow)
+    require_live(found.workflow)
     return found
 
 
@@ -200,7 +200,7 @@ def find_workflow(name: str) -> Workflow:
     """Return a workflow by name, whoever may see it, or raise `NotFound`."""
     found = Workflow.objects.filter(name=name).first()
     if found is None:
-        raise NotFound(f"There is no workflow {name!r}.")
+        raise NotFound(f"There is no workflow named {name[:255]}.")
     return found
 
 
@@ -211,7 +211,7 @@ def lock_workflow(name: str) -> Workflow:
     """
     found = Workflow.objects.select_for_update(no_key=True).filter(name=name).first()
     if found is None:
-        raise NotFound(f"There is no workflow {name!r}.")
+        raise NotFound(f"There is no workflow named {name[:255]}.")
     return found
 
 
@@ -225,6 +225,12 @@ def create_workflow_locked(*, actor: "Actor", name: str, description: str = "") 
         workflow.description = description
         workflow.save(update_fields=["description"])
     return workflow
+
+
+def require_live(workflow: Workflow) -> None:
+    """Raise `Conflict` when the workflow is archived."""
+    if workflow.archived_at is not None:
+        raise Conflict(f"The workflow {workflow.name!r} is archived and takes nothing new.")
 
 
 def next_number(workflow: Workflow) -> int:
@@ -312,7 +318,7 @@ def _lock_holds(lock: Mapping[str, int]) -> bool:
 def _workflow_locked(actor: "Actor", definition: Definition) -> tuple[Workflow, bool]:
     found = Workflow.objects.select_for_update(no_key=True).filter(name=definition.name).first()
     if found is not None:
-        _require_live(found)
+        require_live(found)
         return found, False
     return _create_workflow(actor, definition.name, is_listed=True)
 
@@ -352,8 +358,3 @@ def _require_registering(actor: "Actor", workflow: Workflow | None) -> None:
         policy.require_global(actor, GlobalPermission.CREATE_WORKFLOW)
     else:
         policy.require(actor, Permission.PUBLISH_VERSION, workflow)
-
-
-def _require_live(workflow: Workflow) -> None:
-    if workflow.archived_at is not None:
-        raise Conflict(f"The workflow {workflow.name!r} is archived and takes nothing new.")
