@@ -6,13 +6,12 @@ from typing import Any
 from django.contrib.auth.models import Group, Permission, User
 from django.db import transaction
 
-from orchestrator.access import grants
-from orchestrator.access.grants import Grant
+from orchestrator.access.grants import grants_of
 from orchestrator.access.permissions import GlobalPermission
 from orchestrator.access.roles import Role
 from orchestrator.demo import catalogue
 from orchestrator.demo.catalogue import DemoWorkflow, Sample
-from orchestrator.services import accounts, versions
+from orchestrator.services import accounts, grants, versions
 from orchestrator.services.errors import NotFound
 
 PASSWORD = "demo"  # noqa: S105  # everybody's, on a server that refuses to leave this machine
@@ -117,17 +116,11 @@ def _public(sample: Sample) -> dict[str, Any]:
     }
 
 
-@transaction.atomic
 def _give_roles(name: str) -> None:
-    workflow = versions.find_workflow(name)
-    # More than the creator's own role: somebody decided about it already, maybe differently. Fewer
-    # also after a seeding that died between publishing and here.
-    if len(grants.grants_of(workflow)) > 1:
+    # More than the creator's own role: somebody decided about it already, maybe differently. Not
+    # more also after a seeding that died between publishing and here.
+    if len(grants_of(versions.find_workflow(name))) > 1:
         return
-    for person in User.objects.filter(username__in=ROLES).order_by("pk"):
-        username = person.get_username()
-        grants.give(None, workflow, Grant(role=ROLES[username], user_id=person.pk, name=username))
-    for group in Group.objects.filter(name__in=GROUP_ROLES):
-        grants.give(
-            None, workflow, Grant(role=GROUP_ROLES[group.name], group_id=group.pk, name=group.name)
-        )
+    wanted = [{"user": user, "role": role.value} for user, role in ROLES.items()]
+    wanted += [{"group": group, "role": role.value} for group, role in GROUP_ROLES.items()]
+    grants.change_grants(actor=None, workflow_name=name, wanted=wanted)

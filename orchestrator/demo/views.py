@@ -14,7 +14,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, Stream
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET, require_POST, require_safe
 from rest_framework.decorators import api_view, permission_classes
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
@@ -49,10 +49,11 @@ def api(view: View[P]) -> View[P]:
 
 def participant(view: View[P]) -> View[P]:
     """Open a call to the HTTP steps of the demo: no login, no CSRF token."""
-    return csrf_exempt(login_not_required(api(require_POST(view))))
+    return csrf_exempt(login_not_required(api(view)))
 
 
 @participant
+@require_POST
 def do(request: HttpRequest, step: str) -> HttpResponseBase:
     """Let a participant take effect, once per Idempotency-Key."""
     call = incoming.forward_call(request, step)
@@ -63,12 +64,14 @@ def do(request: HttpRequest, step: str) -> HttpResponseBase:
 
 
 @participant
+@require_POST
 def undo(request: HttpRequest, step: str) -> HttpResponseBase:
     """Let a participant reverse the effect of a forward key."""
     return _answered(books.reverse(incoming.undo_call(request, step)))
 
 
 @participant
+@require_safe
 def probe(request: HttpRequest, step: str) -> HttpResponseBase:
     """Say whether the effect of a forward key is in the books."""
     forward_key = incoming.forward_key_of(request, step)

@@ -5,13 +5,12 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from django.test import Client
 
-from orchestrator.demo import views
 from orchestrator.demo.models import Effect
 
-Call = Callable[..., HttpResponse]
+Call = Callable[..., HttpResponseBase]
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +35,7 @@ def open_books(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
 def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Write down how long an answer would be held back, instead of waiting."""
     taken: list[float] = []
-    monkeypatch.setattr(views.time, "sleep", taken.append)
+    monkeypatch.setattr("orchestrator.demo.views.time.sleep", taken.append)
     return taken
 
 
@@ -44,7 +43,7 @@ def naps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def forward(client: Client) -> Call:
     """Return a function that calls a participant forward."""
 
-    def call(step: str = "charge_payment", key: str = "f:1", **body: Any) -> HttpResponse:
+    def call(step: str = "charge_payment", key: str = "f:1", **body: Any) -> HttpResponseBase:
         return _post(client, f"/demo/api/do/{step}", body, {"Idempotency-Key": key})
 
     return call
@@ -54,7 +53,7 @@ def forward(client: Client) -> Call:
 def undo(client: Client) -> Call:
     """Return a function that calls the undo of a participant."""
 
-    def call(step: str = "charge_payment", key: str = "f:1", **body: Any) -> HttpResponse:
+    def call(step: str = "charge_payment", key: str = "f:1", **body: Any) -> HttpResponseBase:
         headers = {"Idempotency-Key": f"c:{key}", "X-Saga-Forward-Key": key}
         return _post(client, f"/demo/api/undo/{step}", body, headers)
 
@@ -65,13 +64,15 @@ def undo(client: Client) -> Call:
 def probe(client: Client) -> Call:
     """Return a function that asks a participant whether something happened."""
 
-    def call(step: str = "charge_payment", key: str = "f:1") -> HttpResponse:
-        return _post(client, f"/demo/api/probe/{step}", {}, {"X-Saga-Forward-Key": key})
+    def call(step: str = "charge_payment", key: str = "f:1") -> HttpResponseBase:
+        return client.get(f"/demo/api/probe/{step}", headers={"X-Saga-Forward-Key": key})
 
     return call
 
 
-def _post(client: Client, path: str, body: dict[str, Any], headers: dict[str, str]) -> HttpResponse:
+def _post(
+    client: Client, path: str, body: dict[str, Any], headers: dict[str, str]
+) -> HttpResponseBase:
     sent = {"orderId": "order-1", **body}
     return client.post(
         path,

@@ -31,6 +31,8 @@ def test_effects_are_those_that_ever_happened_oldest_first(forward, undo, reader
 
     assert answer.status_code == 200
     reversed_one = Effect.objects.get(forward_key="f:2")
+    assert reversed_one.applied_at
+    assert reversed_one.reversed_at
     rows = answer.json()["effects"]
     assert [(row["step"], row["state"]) for row in rows] == [
         ("reserve_inventory", "APPLIED"),

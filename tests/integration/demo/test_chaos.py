@@ -1,9 +1,9 @@
 """The chaos switches: each misbehaviour does to the books and to the caller what it says."""
 
 import asyncio
+from typing import Any
 
 import pytest
-from asgiref.testing import ApplicationCommunicator
 from django.core.asgi import get_asgi_application
 
 from orchestrator.demo.chaos import MEANINGS, Chaos, ChaosError, Mode, chaos_for
@@ -159,14 +159,17 @@ def test_reset_after_effect_cuts_the_answer_in_the_middle(settings):
     assert Effect.objects.get().state == "APPLIED"
 
 
-async def _conversation(scope, body):
+async def _conversation(scope: dict[str, Any], body: bytes) -> list[dict[str, Any]]:
     """Run one request through Django's ASGI handler and return all that it sends."""
-    server = ApplicationCommunicator(get_asgi_application(), scope)
-    await server.send_input({"type": "http.request", "body": body, "more_body": False})
-    await server.wait(timeout=10)
-    sent = []
-    while not server.output_queue.empty():
-        sent.append(server.output_queue.get_nowait())
+    sent: list[dict[str, Any]] = []
+    asked = asyncio.Queue[dict[str, Any]]()
+    asked.put_nowait({"type": "http.request", "body": body, "more_body": False})
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    # After the request the queue stays empty: the caller does not go away.
+    await asyncio.wait_for(get_asgi_application()(scope, asked.get, send), timeout=10)
     return sent
 
 

@@ -1,10 +1,14 @@
 """The duties of a participant: once per key, undo anything, refuse what was undone."""
 
+from datetime import datetime
 from decimal import Decimal
 
 import pytest
+from django.http.response import HttpResponseBase
 from django.test import Client
 
+from orchestrator.access import public
+from orchestrator.demo import urls
 from orchestrator.demo.models import Effect
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("orchestrator.demo.urls")]
@@ -20,7 +24,7 @@ def test_first_call_takes_effect(forward):
         "orderId": "order-1",
         "state": "APPLIED",
         "result": "Card charged",
-        "at": effect.applied_at.isoformat(),
+        "at": moment(effect.applied_at),
     }
     assert (effect.state, effect.amount, effect.run) == ("APPLIED", Decimal("120.00"), "run-1")
 
@@ -66,7 +70,7 @@ def test_undo_reverses_and_answers_twice_the_same(forward, undo):
     assert first.json() == second.json()
     assert first.json()["result"] == "Payment refunded"
     assert (effect.state, effect.undo_count) == ("REVERSED", 2)
-    assert effect.reversed_at.isoformat() == first.json()["at"]
+    assert moment(effect.reversed_at) == first.json()["at"]
 
 
 def test_undo_of_an_unknown_key_is_accepted_and_remembered(undo):
@@ -156,11 +160,10 @@ def test_a_name_the_shop_does_not_know_works_too(forward):
         ("do/charge_payment", {"Idempotency-Key": "k"}, b'"%s"' % (b"x" * 70_000), 413),
         ("do/charge%20payment", {"Idempotency-Key": "k"}, b'{"orderId": "o"}', 404),
         ("undo/charge_payment", {"Idempotency-Key": "k"}, b'{"orderId": "o"}', 400),
-        ("probe/charge_payment", {}, b"{}", 400),
     ],
     ids=[
         "no key", "long key", "no JSON", "no object", "no order", "order is no text", "NUL",
-        "long order", "large body", "bad name", "undo without forward key", "probe without it",
+        "long order", "large body", "bad name", "undo without forward key",
     ],
 )  # fmt: skip
 def test_bad_call_is_refused_and_writes_nothing(client: Client, path, headers, body, status):
@@ -173,37 +176,54 @@ def test_bad_call_is_refused_and_writes_nothing(client: Client, path, headers, b
     assert not Effect.objects.exists()
 
 
-@pytest.mark.parametrize("verb", ["do", "undo", "probe"])
-def test_participants_need_no_login_and_no_csrf_token(verb):
-    client = Client(enforce_csrf_checks=True)
+def test_probe_without_a_forward_key_is_refused(client: Client):
+    answer = client.get("/demo/api/probe/charge_payment")
 
-    answer = client.post(
-        f"/demo/api/{verb}/charge_payment",
-        {"orderId": "order-1"},
-        content_type="application/json",
-        headers={"Idempotency-Key": "f:1", "X-Saga-Forward-Key": "f:1"},
-    )
+    assert answer.status_code == 400
+
+
+each_call = pytest.mark.parametrize(
+    ("method", "verb"), [("POST", "do"), ("POST", "undo"), ("GET", "probe")]
+)
+
+
+@each_call
+def test_participants_need_no_login_and_no_csrf_token(method, verb):
+    answer = called(Client(enforce_csrf_checks=True), method, verb)
 
     assert answer.status_code == 200
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/demo/api/do/charge_payment",
-        "/demo/api/undo/charge_payment",
-        "/demo/api/probe/charge_payment",
-    ],
-)
-def test_participants_are_gone_without_the_demo(client: Client, settings, path):
+@each_call
+def test_participants_are_gone_without_the_demo(client: Client, settings, method, verb):
     settings.AMENDS_DEMO = False
 
-    answer = client.post(
-        path,
-        {"orderId": "order-1"},
-        content_type="application/json",
-        headers={"Idempotency-Key": "f:1", "X-Saga-Forward-Key": "f:1"},
-    )
+    answer = called(client, method, verb)
 
     assert answer.status_code == 404
     assert not Effect.objects.exists()
+
+
+@each_call
+def test_the_door_lets_participants_pass_only_in_the_demo(method, verb):
+    route = f"demo/api/{verb}/<str:step>"
+
+    assert route in {str(pattern.pattern) for pattern in urls.urlpatterns}
+    assert public.is_public(method, route, demo=True)
+    assert not public.is_public(method, route, demo=False)
+
+
+def moment(value: datetime | None) -> str | None:
+    """Write a moment as the shop does."""
+    return None if value is None else value.isoformat()
+
+
+def called(client: Client, method: str, verb: str) -> HttpResponseBase:
+    """Call the payment in one of its three ways."""
+    return client.generic(
+        method,
+        f"/demo/api/{verb}/charge_payment",
+        b'{"orderId": "order-1"}' if method == "POST" else b"",
+        content_type="application/json",
+        headers={"Idempotency-Key": "f:1", "X-Saga-Forward-Key": "f:1"},
+    )

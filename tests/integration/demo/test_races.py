@@ -1,6 +1,7 @@
 """Two calls with one key at the same time: one effect, one answer."""
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -27,11 +28,11 @@ def a_call() -> books.Call:
     )
 
 
-def at_once(*works):
+def at_once(*works: Callable[[books.Call], books.Reply]) -> list[books.Reply]:
     """Run functions on connections of their own, all released by one barrier."""
     barrier = threading.Barrier(len(works))
 
-    def run(work):
+    def run(work: Callable[[books.Call], books.Reply]) -> books.Reply:
         try:
             connection.ensure_connection()
             barrier.wait(timeout=10)
