@@ -8,6 +8,8 @@ import pytest
 from orchestrator.demo import catalogue
 from orchestrator.demo.chaos import LATE_ANSWER_SECONDS, chaos_for
 from orchestrator.demo.participants import participant_of
+from orchestrator.engine.definition import document
+from orchestrator.engine.definition.model import Kind
 
 WORKFLOWS = {workflow.name: workflow for workflow in catalogue.workflows()}
 CHILDREN = {"invoice_run": "invoice_item", "access_offboarding": "access_removal"}
@@ -36,10 +38,10 @@ def http_requests(name: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
 
 @each_workflow
 def test_definition_has_its_own_name_and_is_a_saga(name):
-    document = WORKFLOWS[name].document
+    definition = WORKFLOWS[name].document
 
-    assert (document["name"], document["version"]) == (name, 1)
-    assert document["saga"]["onFailure"] == "BACKWARD"
+    assert (definition["name"], definition["version"]) == (name, 1)
+    assert definition["saga"]["onFailure"] == "BACKWARD"
 
 
 @each_workflow
@@ -115,3 +117,12 @@ def test_every_sample_has_an_order_of_its_own():
     ]
 
     assert len(orders) == len(set(orders))
+
+
+@each_workflow
+def test_definition_parses_without_a_problem(name):
+    parsed = document.parse(dict(WORKFLOWS[name].document))
+
+    assert parsed.problems == ()
+    assert parsed.definition is not None
+    assert parsed.definition.kind is Kind.SAGA
