@@ -11,4 +11,6 @@ urlpatterns = [
     path("", include("orchestrator.urls")),
     path("", include("designer.urls")),
     path("", include("approvals.urls")),
+    # Last: whatever else is asked for under /api/ is answered in JSON.
+    path("", include("orchestrator.api.unknown")),
 ]

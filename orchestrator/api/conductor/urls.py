@@ -1,0 +1,5 @@
+"""Addresses of orchestrator.api.conductor."""
+
+from django.urls import URLPattern, URLResolver
+
+urlpatterns: list[URLPattern | URLResolver] = []
