@@ -1,6 +1,6 @@
-"""A definition as frozen values: what `document.parse` makes of a Conductor document with saga keys.
+"""A definition as frozen values: what `document.parse` makes of a document.
 
-Names follow product.md §3 and conductor/definitions.md §1–§3; lengths of time are seconds.
+Names follow product.md §3 and conductor/definitions.md §1 to §3; lengths of time are seconds.
 """
 
 from collections.abc import Mapping
