@@ -96,9 +96,7 @@ class DraftView(APIView):
     @extend_schema(operation_id="save_draft", request=DraftBody, responses=DraftShape)
     def put(self, request: Request, name: str) -> Response:
         """Save it; 409 with the newer draft when somebody else was faster."""
-        draft = services.save_draft(
-            actor=_actor(request), name=name, **_body(DraftBody, request)
-        )
+        draft = services.save_draft(actor=_actor(request), name=name, **_body(DraftBody, request))
         return Response(draft.public())
 
     @extend_schema(operation_id="discard_draft", request=DiscardBody, responses=DraftShape)

@@ -8,12 +8,15 @@ from orchestrator.models import WorkflowVersion
 
 
 @lru_cache(maxsize=256)
-def undos_of_several_steps(version_id: int) -> frozenset[str]:
+def undos_of_several_steps(*, version_id: int, checksum: str) -> frozenset[str]:
     """Return the references of undo steps that share their undo with others.
 
-    Their keys carry the reference (saga-semantics §12). Versions never change, so the answer holds.
+    Their keys carry the reference (saga-semantics §12). What a version says never changes, so the
+    answer holds.
     """
-    stored = WorkflowVersion.objects.values_list("document", flat=True).get(pk=version_id)
+    stored = WorkflowVersion.objects.values_list("document", flat=True).get(
+        pk=version_id, checksum=checksum
+    )
     definition = documents.parse(stored, inline=True).definition
     if definition is None:
         return frozenset()

@@ -1,6 +1,5 @@
 """What changed between two versions, step by step."""
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from orchestrator.engine.definition import document as documents
@@ -9,6 +8,8 @@ from orchestrator.engine.definition.model import Step
 from orchestrator.selectors import workflows
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from django.contrib.auth.models import User
 
     from orchestrator.engine.canonical import JSONValue

@@ -83,9 +83,10 @@ def executions_visible_to(
 
 
 def find_execution(*, actor: "User | None", execution_id: UUID | str) -> Execution:
-    """Return an execution the actor may see, with its workflow, or raise `NotFound`."""
+    """Return an execution the actor may see, or raise `NotFound`."""
     number = _as_uuid(execution_id)
-    rows = scoping.visible_to(actor, Execution.objects.select_related("workflow"))
+    rows = Execution.objects.select_related("workflow", "version").defer("version__document")
+    rows = scoping.visible_to(actor, rows)
     found = rows.filter(pk=number).first() if number is not None else None
     if found is None:
         raise NotFound(f"There is no execution {str(execution_id)[:64]!r}.")
@@ -141,10 +142,9 @@ def execution_rights(*, actor: "User | None", execution_id: UUID | str) -> Mappi
     return workflows.rights(actor=actor, workflow=execution.workflow)
 
 
-def has_ended(*, execution_id: UUID) -> bool:
-    """Tell whether an execution is in a terminal state; the caller has found it for its actor."""
-    state = Execution.objects.values_list("state", flat=True).get(pk=execution_id)
-    return ExecutionState(state).is_terminal
+def state_of(*, execution_id: UUID) -> ExecutionState:
+    """Return the state of an execution that the caller has found for its actor."""
+    return ExecutionState(Execution.objects.values_list("state", flat=True).get(pk=execution_id))
 
 
 def execution_row(execution: Execution) -> dict[str, object]:

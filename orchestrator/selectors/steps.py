@@ -20,7 +20,9 @@ def steps_page(*, execution: Execution, cursor: str | None, limit: int) -> Page[
     more, found = len(found) > limit, found[:limit]
     rounds = _rounds({row.compensates for row in found if row.compensates is not None})
     workers = _workers([row.attempt_id for row in found])
-    several = definitions.undos_of_several_steps(execution.version_id)
+    several = definitions.undos_of_several_steps(
+        version_id=execution.version_id, checksum=execution.version.checksum
+    )
     return Page(
         results=[
             _step_dict(

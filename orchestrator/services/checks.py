@@ -9,15 +9,18 @@ from dataclasses import dataclass
 
 from orchestrator.border.jail import pool
 from orchestrator.border.jail.scripts import Language, ScriptCall
-from orchestrator.engine.canonical import JSONValue
+from orchestrator.engine.canonical import JSONValue, canonical
 from orchestrator.engine.definition import document as documents
 from orchestrator.engine.definition import problems as problem_values
 from orchestrator.engine.definition import validation
 from orchestrator.engine.definition.model import Definition, Kind, Problem
-from orchestrator.services import children
+from orchestrator.engine.definition.scripts import scripts_of
+from orchestrator.models import TaskDefinition
+from orchestrator.services import facts
 from orchestrator.services.errors import Invalid
 
-NAME_LIMIT = 255
+SIZE_LIMIT = 5 * 1024 * 1024
+"""Characters of a definition's canonical spelling."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,13 +39,12 @@ class Checked:
 
 def examine(*, document: JSONValue, inline: bool = False) -> Checked:
     """Find everything wrong with a document; never raises for its content."""
-    parsed = documents.parse(document, inline=inline)
+    parsed = documents.parse(document, inline=inline, task_templates=_task_templates(document))
     problems = list(parsed.problems)
     if parsed.definition is not None:
-        problems += _name_problems(parsed.definition)
-        facts = children.facts_for(parsed.definition)
-        problems += validation.check(parsed.definition, facts)
+        problems += validation.check(parsed.definition, facts.facts_for(parsed.definition))
         problems += _script_problems(parsed.definition)
+        problems += _size_problems(parsed.definition)
     held = document if isinstance(document, Mapping) else {}
     return Checked(document=held, definition=parsed.definition, problems=tuple(problems))
 
@@ -63,37 +65,55 @@ def require_sound(checked: Checked) -> Definition:
     return checked.definition
 
 
-def _name_problems(definition: Definition) -> list[Problem]:
-    if len(definition.name) <= NAME_LIMIT:
+def _size_problems(definition: Definition) -> list[Problem]:
+    size = len(canonical(definition.document))
+    if size <= SIZE_LIMIT:
         return []
-    return [
-        Problem(
-            code="FORMAT",
-            severity="error",
-            path="/name",
-            message=f"A name has at most {NAME_LIMIT} characters; this one has "
-            f"{len(definition.name)}.",
-        )
-    ]
+    message = f"A definition has at most {SIZE_LIMIT} characters; this one has {size}."
+    return [Problem(code="FORMAT", severity="error", path="", message=message)]
+
+
+def _task_templates(document: JSONValue) -> dict[str, Mapping[str, JSONValue]]:
+    """Return what registered TaskDefs give to the tasks that a document names."""
+    rows = TaskDefinition.objects.filter(name__in=_task_names(document))
+    return {
+        row.name: template
+        for row in rows
+        if isinstance(template := row.document.get("inputTemplate"), dict) and template
+    }
+
+
+def _task_names(document: JSONValue) -> set[str]:
+    """Find the names of tasks at any depth, in whatever shape the document is."""
+    names: set[str] = set()
+    waiting: list[JSONValue] = [document]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            name = value.get("name")
+            if "taskReferenceName" in value and isinstance(name, str):
+                names.add(name)
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+    return names
 
 
 def _script_problems(definition: Definition) -> list[Problem]:
-    scripts = [row for row in documents.scripts_of(definition) if row[2] in _JAVASCRIPT]
-    if not scripts:
-        return []
+    places = [place for place in scripts_of(definition) if place.evaluator in _JAVASCRIPT]
     answers = pool.evaluate(
-        [ScriptCall(language=Language.SYNTAX, source=expression) for *_, expression in scripts]
+        [ScriptCall(language=Language.SYNTAX, source=place.expression) for place in places]
     )
     code = "CONDUCTOR" if definition.kind is Kind.PLAIN else "FORMAT"
     return [
         Problem(
             code=code,
             severity="error",
-            path=path,
-            task_reference=reference,
+            path=place.path,
+            task_reference=place.reference,
             message=f"The script cannot be read as JavaScript: {answer.error.message}",
         )
-        for (path, reference, _, _), answer in zip(scripts, answers, strict=True)
+        for place, answer in zip(places, answers, strict=True)
         if answer.error is not None
     ]
 

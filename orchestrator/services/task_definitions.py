@@ -74,7 +74,9 @@ def _checked(documents: Sequence["JSONValue"]) -> dict[str, dict[str, "JSONValue
             named[parsed.name] = dict(document)
     too_long = [name for name in named if len(name) > NAME_LIMIT]
     if too_long:
-        raise Invalid(f"A name has at most {NAME_LIMIT} characters: {too_long[0][:40]!r}… is longer.")
+        raise Invalid(
+            f"A name has at most {NAME_LIMIT} characters: {too_long[0][:40]!r}… is longer."
+        )
     if problems:
         raise Invalid(str(problems[0]["message"]), problems)
     return named

@@ -10,8 +10,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from orchestrator.api.authentication import actor_of
-from orchestrator.api.pages import check_parameters, page_answer, page_query
 from orchestrator.api.idempotency import idempotent
+from orchestrator.api.pages import check_parameters, page_answer, page_query
 from orchestrator.api.v1.lists import PAGE_PARAMETERS, list_of
 from orchestrator.api.v1.serializers import CamelSerializer, ReasonBody, body, query
 from orchestrator.api.v1.shapes import CompensationRow
@@ -62,8 +62,14 @@ class CompensationsView(APIView):
         check_parameters(request, ("state", "workflow"))
         asked, wanted = page_query(request), query(CompensationsQuery, request)
         states = tuple(state for state in wanted.pop("state").split(",") if state)
-        page = compensations.compensations_page(actor=actor_of(request), states=states, **wanted)
-        return listed(page, request)
+        page = compensations.compensations_page(
+            actor=actor_of(request),
+            states=states,
+            workflow=wanted["workflow"],
+            cursor=asked.cursor,
+            limit=asked.limit,
+        )
+        return page_answer(request, page)
 
 
 class EntryActView(APIView):

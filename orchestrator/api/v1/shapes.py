@@ -183,7 +183,8 @@ class EventRow(CamelSerializer):
     type = _TEXT()
     task_reference_name = _TEXT(required=False)
     step_id = _ID(required=False)
-    data = JSONObject(required=False)
+    # `data` is a name of the framework's own; the underscore does not go outside.
+    data_ = JSONObject(required=False)
 
 
 class TraceShape(CamelSerializer):

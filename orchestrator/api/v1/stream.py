@@ -21,7 +21,7 @@ from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
-from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -32,7 +32,7 @@ from orchestrator.border import doorbell
 from orchestrator.selectors import executions, trace
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     from django.contrib.auth.models import User
     from django.http import HttpRequest
@@ -41,6 +41,7 @@ T = TypeVar("T")
 
 BATCH = 100
 HEARTBEAT_SECONDS = 15.0
+LOOK_AGAIN_SECONDS = 0.25
 RECHECK_SECONDS = 60.0
 LIFETIME_SECONDS = 600.0
 SPREAD = 0.2
@@ -49,17 +50,13 @@ PER_USER = 20
 PER_PROCESS = 500
 
 
-class JSONAlways(BaseContentNegotiation):
+class JSONAlways(DefaultContentNegotiation):
     """Refusals of a stream are JSON, whatever the client accepts."""
-
-    def select_parser(self, request: Request, parsers: "Sequence[object]") -> object:  # noqa: ARG002  # the framework's signature
-        """Take the first."""
-        return parsers[0]
 
     def select_renderer(
         self,
         request: Request,  # noqa: ARG002  # the framework's signature
-        renderers: "Sequence[BaseRenderer]",  # noqa: ARG002
+        renderers: "Iterable[BaseRenderer]",  # noqa: ARG002
         format_suffix: str | None = None,  # noqa: ARG002
     ) -> tuple[BaseRenderer, str]:
         """Render refusals as JSON."""
@@ -141,28 +138,32 @@ class EventStream:
             STREAMS.leave(user_id)
 
     async def _events(self) -> AsyncIterator[str]:
+        bell = Bell(f"execution:{self.execution_id}")
         # Not for secrets: spread over time.
         lifetime = LIFETIME_SECONDS * random.uniform(1 - SPREAD, 1 + SPREAD)  # noqa: S311
         opened = checked = spoken = time.monotonic()
-        while (now := time.monotonic()) < opened + lifetime:
-            if now - checked >= RECHECK_SECONDS:
-                checked = now
-                if not await _read(self._is_still_allowed):
+        try:
+            while (now := time.monotonic()) < opened + lifetime:
+                if now - checked >= RECHECK_SECONDS:
+                    checked = now
+                    if not await _read(self._is_still_allowed):
+                        return
+                events, ended = await _read(self._next_events)
+                for event in events:
+                    yield f"id: {event['seq']}\ndata: {_text(event)}\n\n"
+                self.seq = trace.last_seq(events, otherwise=self.seq)
+                if events:
+                    spoken = now
+                    continue
+                if ended:
+                    yield _block("end", {})
                     return
-            events, ended = await _read(self._next_events)
-            for event in events:
-                yield f"id: {event['seq']}\ndata: {_text(event)}\n\n"
-            self.seq = trace.last_seq(events, otherwise=self.seq)
-            if events:
-                spoken = now
-                continue
-            if ended:
-                yield _block("end", {})
-                return
-            if now - spoken >= HEARTBEAT_SECONDS:
-                spoken = now
-                yield ": still here\n\n"
-            await doorbell.wait_async(f"execution:{self.execution_id}", HEARTBEAT_SECONDS)
+                if now - spoken >= HEARTBEAT_SECONDS:
+                    spoken = now
+                    yield ": still here\n\n"
+                await bell.wait()
+        finally:
+            bell.close()
 
     def _snapshot(self) -> dict[str, object]:
         return executions.execution_detail(actor=self.actor, execution_id=self.execution_id)
@@ -172,7 +173,7 @@ class EventStream:
 
         Whether it has ended is read first: an event written in between is then seen next time.
         """
-        ended = executions.has_ended(execution_id=self.execution_id)
+        ended = executions.state_of(execution_id=self.execution_id).is_terminal
         events = trace.read_events(execution_id=self.execution_id, seq=self.seq, limit=BATCH)
         return events, ended
 
@@ -185,7 +186,36 @@ class EventStream:
         except (Refusal, ObjectDoesNotExist):
             return False
         session = self.request.session
-        return bool(token_of(self.request)) or session.exists(session.session_key)
+        return bool(token_of(self.request)) or session.exists(session.session_key or "")
+
+
+class Bell:
+    """Waits for the doorbell without missing what rings while somebody reads.
+
+    It is hung up in the background, which takes a moment; a ring in that moment would be lost, so
+    the first wait on a new bell is short and the reader looks once more.
+    """
+
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+        self._hang()
+
+    async def wait(self) -> None:
+        """Wait for a ring, but no longer than until the next sign of life is due."""
+        seconds = LOOK_AGAIN_SECONDS if self._is_fresh else HEARTBEAT_SECONDS
+        await asyncio.wait({self._ring}, timeout=seconds)
+        if self._ring.done():
+            self._hang()
+        else:
+            self._is_fresh = False
+
+    def close(self) -> None:
+        """Take it down."""
+        self._ring.cancel()
+
+    def _hang(self) -> None:
+        self._ring = asyncio.create_task(doorbell.wait_async(self._topic, LIFETIME_SECONDS))
+        self._is_fresh = True
 
 
 async def _read(question: Callable[[], T]) -> T:

@@ -15,7 +15,9 @@ from orchestrator.selectors import differences, workflows
 class VersionsView(APIView):
     """All versions of a workflow."""
 
-    @extend_schema(operation_id="versions", parameters=[PageQuery], responses=list_of(VersionRow))
+    @extend_schema(
+        operation_id="versions", parameters=PAGE_PARAMETERS, responses=list_of(VersionRow)
+    )
     def get(self, request: Request, name: str) -> Response:
         """List them, the newest first."""
         check_parameters(request, ())
