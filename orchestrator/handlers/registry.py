@@ -8,7 +8,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from orchestrator.engine.outcomes import Failed, Outcome, Succeeded, Unknown, Waiting
@@ -48,6 +48,8 @@ class Handler:
     source: str
     """Module and name of the function, to tell two handlers of one name apart."""
     description: str
+    keeps_deadline: bool = False
+    """It ends in time by itself, wherever it runs."""
 
 
 _by_name: dict[str, Handler] = {}
@@ -70,10 +72,13 @@ def step(name: str, queue: str = DEFAULT_QUEUE) -> Callable[[_Function], _Functi
 
 
 def task_type(name: str, queue: str = DEFAULT_QUEUE) -> Callable[[Perform], Perform]:
-    """Register the decorated function, which takes the `Work`, as a built-in task type."""
+    """Register the decorated function as a built-in task type.
+
+    It takes the `Work` and keeps its deadline by itself.
+    """
 
     def register(function: Perform) -> Perform:
-        _add(_by_type, _handler(name, queue, function, function))
+        _add(_by_type, replace(_handler(name, queue, function, function), keeps_deadline=True))
         return function
 
     return register
@@ -135,7 +140,7 @@ def run(work: Work) -> Outcome:
 
 def _perform(handler: Handler, work: Work) -> Outcome:
     try:
-        with _deadline(work.deadline_seconds):
+        with _deadline(0.0 if handler.keeps_deadline else work.deadline_seconds):
             result = handler.perform(work)
         return _outcome_of(result, work)
     except StepTimeout:
