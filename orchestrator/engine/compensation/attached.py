@@ -1,0 +1,96 @@
+"""Undo, probe and confirm steps: step runs that belong to the step run they are attached to."""
+
+from orchestrator.engine import keys, roots
+from orchestrator.engine.commands import StartAttempt
+from orchestrator.engine.definition.graph import Node
+from orchestrator.engine.expressions.limits import ExpressionTooLarge
+from orchestrator.engine.forward import due
+from orchestrator.engine.snapshot import StepRun
+from orchestrator.engine.states import AttemptState, Direction, ErrorClass, StepState
+from orchestrator.engine.steps import base
+from orchestrator.engine.work import Work
+
+
+def runs_of(work: Work, entry: StepRun, direction: Direction) -> list[StepRun]:
+    """Return an entry's step runs of one direction in its present round, in order."""
+    found = [
+        run
+        for run in work.runs.values()
+        if run.compensates == entry.id and run.direction is direction and run.round == entry.round
+    ]
+    return sorted(found, key=lambda run: run.seq)
+
+
+def enter(work: Work, owner: Node, entry: StepRun, reference: str) -> bool:
+    """Begin an attached step; False if something must be loaded first."""
+    graph = work.graph_of(entry.defined_by)
+    if graph is None:
+        return False
+    node = graph.nodes[reference]
+    run = _new_run(work, node, entry)
+    values = roots.undo_roots(work, node.roots, owner, entry, run)
+    if values is None:
+        return False
+    try:
+        inputs = base.inputs_of(work, node, values)
+    except ExpressionTooLarge as error:
+        run = base.begin_in_engine(work, node, run, {}, StepState.SCHEDULED)
+        base.fail(work, node, run, str(error), error_class=ErrorClass.FAILED_TERMINAL)
+        return True
+    due.begin(work, node, run, inputs)
+    return not work.needs
+
+
+def _new_run(work: Work, node: Node, entry: StepRun) -> StepRun:
+    execution = work.execution
+    # A probe asks about one attempt, an undo is one per round.
+    round_ = entry.attempt if node.direction is Direction.PROBE else entry.round
+    run_id = keys.attached_run_id(execution.id, entry.id, node.direction, node.reference, round_)
+    return StepRun(
+        id=run_id,
+        reference=node.reference,
+        position=entry.position,
+        iteration=entry.iteration,
+        epoch=entry.epoch,
+        direction=node.direction,
+        type=node.step.type,
+        name=node.step.name,
+        seq=work.next_seq(),
+        attempt_id=run_id,
+        compensates=entry.id,
+        round=entry.round,
+        priority=execution.priority,
+        defined_by=entry.defined_by,
+        scheduled_at=work.now,
+        first_scheduled_at=work.now,
+        updated_at=work.now,
+    )
+
+
+def schedule_again(work: Work, run: StepRun) -> None:
+    """Give a failed undo step a new attempt, with the key it had (operator RETRY, §12)."""
+    number = run.attempt + 1
+    run = work.change(
+        run,
+        state=StepState.SCHEDULED,
+        attempt=number,
+        attempt_id=keys.attempt_id(work.execution.id, run.id, number),
+        scheduled_at=work.now,
+        first_scheduled_at=work.now,
+        due_at=work.now,
+        wake_at=work.later(base.RING_AFTER) if run.queue else None,
+        rings=0,
+        settle_seq=None,
+        ended_at=None,
+        error_class="",
+    )
+    work.do(
+        StartAttempt(
+            attempt_id=run.attempt_id,
+            step_run_id=run.id,
+            number=number,
+            state=AttemptState.SCHEDULED,
+        )
+    )
+    work.tell("step.scheduled", run)
+    work.fresh.append(run)

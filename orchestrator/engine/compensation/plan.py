@@ -1,0 +1,149 @@
+"""The plan: which entries are undone, in which order, and what cannot be undone (saga-semantics §5).
+
+`make` is pure selection over the whole ledger, so that the preview is the plan (invariant 14).
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.engine.canonical import digest
+from orchestrator.engine.compensation import order
+from orchestrator.engine.definition.graph import Node
+from orchestrator.engine.definition.model import EffectClass
+from orchestrator.engine.snapshot import StepRun
+from orchestrator.engine.states import Direction, EntryState, StepState
+
+NodeOf = Callable[[StepRun], Node | None]
+
+_MAY_HAVE_HAPPENED = frozenset({StepState.COMPLETED, StepState.UNKNOWN})
+_LASTING = frozenset({EffectClass.IRREVERSIBLE, EffectClass.RETRIABLE, EffectClass.PIVOT})
+CHOOSABLE = frozenset({EntryState.ARMED, EntryState.UNCERTAIN})
+CHOOSABLE_ON_REQUEST = CHOOSABLE | {EntryState.SKIPPED}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A selection of entries with their order."""
+
+    entries: tuple[dict[str, Any], ...]
+    """In an order of undo: later settled first."""
+    edges: tuple[order.Edge, ...]
+    cannot_be_undone: tuple[dict[str, Any], ...]
+    hash: str
+    missing: tuple[StepRun, ...] = ()
+    """Entries that would have to be undone before a chosen one and were not chosen."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether there is nothing to undo."""
+        return not self.entries
+
+
+def make(
+    runs: Mapping[str, StepRun],
+    node_of: NodeOf,
+    *,
+    wanted: Collection[str] | None = None,
+    choosable: Collection[EntryState] = CHOOSABLE,
+) -> Plan:
+    """Select what is undone.
+
+    Args:
+        runs: All step runs of the execution.
+        node_of: Gives the step of a step run.
+        wanted: Only these entries, or None for all that can be undone.
+        choosable: Entry states that may be chosen.
+    """
+    forward = {run.id: run for run in runs.values() if run.direction is Direction.FORWARD}
+    live = {run.id: run for run in forward.values() if run.entry_state in choosable}
+    chosen = live if wanted is None else {key: live[key] for key in wanted if key in live}
+    nodes = {run.id: node_of(run) for run in forward.values()}
+    independent = {key for key in chosen if _compensation(nodes[key], "independent")}
+    edges = order.order_edges(
+        forward, chosen, independent=independent, after=_after_edges(chosen, nodes)
+    )
+    ordered = sorted(chosen.values(), key=lambda run: -(run.settle_seq or 0))
+    entries = tuple(_entry(run, nodes[run.id]) for run in ordered)
+    lasting = _cannot_be_undone(forward, nodes)
+    return Plan(
+        entries=entries,
+        edges=edges,
+        cannot_be_undone=lasting,
+        hash=digest([entries, [list(edge) for edge in edges]]),
+        missing=_missing(forward, live, chosen) if wanted is not None else (),
+    )
+
+
+def _compensation(node: Node | None, name: str) -> Any:
+    compensation = node.step.compensation if node else None
+    return getattr(compensation, name) if compensation else None
+
+
+def _after_edges(
+    chosen: Mapping[str, StepRun], nodes: Mapping[str, Node | None]
+) -> tuple[order.Edge, ...]:
+    by_reference: dict[str, list[str]] = {}
+    for run in chosen.values():
+        by_reference.setdefault(run.reference, []).append(run.id)
+    return tuple(
+        (key, awaited)
+        for key in chosen
+        for reference in (_compensation(nodes[key], "after") or ())
+        for awaited in by_reference.get(reference, ())
+        if awaited != key
+    )
+
+
+def _entry(run: StepRun, node: Node | None) -> dict[str, Any]:
+    """Return what the plan keeps of an entry; the snapshot is held by its hash."""
+    return {
+        "id": run.id,
+        "taskReferenceName": run.reference,
+        "iteration": run.iteration,
+        "policy": run.policy,
+        "outcome": "UNKNOWN" if run.state is StepState.UNKNOWN else "COMPLETED",
+        "amount": run.amount,
+        "task": _task_name(node),
+        "snapshotHash": digest([run.id, run.state.value, run.settle_seq, run.attempt]),
+    }
+
+
+def _task_name(node: Node | None) -> str | None:
+    tasks = _compensation(node, "tasks")
+    return tasks[0].name if tasks else None
+
+
+def _cannot_be_undone(
+    forward: Mapping[str, StepRun], nodes: Mapping[str, Node | None]
+) -> tuple[dict[str, Any], ...]:
+    found: list[dict[str, Any]] = []
+    for run in sorted(forward.values(), key=lambda run: run.seq):
+        node = nodes[run.id]
+        if node is None or run.entry_state is not None or run.state not in _MAY_HAVE_HAPPENED:
+            continue
+        if node.effect in _LASTING:
+            happened = run.state is StepState.COMPLETED
+            found.append(
+                {
+                    "stepId": run.id,
+                    "taskReferenceName": run.reference,
+                    "iteration": run.iteration,
+                    "effect": node.effect.value,
+                    "note": "happened" if happened else "may have happened",
+                }
+            )
+    return tuple(found)
+
+
+def _missing(
+    forward: Mapping[str, StepRun], live: Mapping[str, StepRun], chosen: Mapping[str, StepRun]
+) -> tuple[StepRun, ...]:
+    """Return live entries that came after a chosen one and are not chosen (invariant 10)."""
+    later = order.successors(forward, tuple(chosen))
+    return tuple(
+        sorted(
+            (run for key, run in live.items() if key in later and key not in chosen),
+            key=lambda run: run.seq,
+        )
+    )

@@ -1,0 +1,245 @@
+"""What undo, probe and confirm attempts come to, and what operators and approvers decide about entries."""
+
+from typing import Any, assert_never
+
+from orchestrator.engine.compensation import attached, undo
+from orchestrator.engine.forward import attempts, unknown
+from orchestrator.engine.outcomes import Failed, Outcome, Succeeded, Unknown, Waiting
+from orchestrator.engine.snapshot import (
+    AttemptEnded,
+    ChildReported,
+    EntryActed,
+    StepRun,
+    VerdictReached,
+)
+from orchestrator.engine.states import (
+    Direction,
+    EntryState,
+    ExecutionState,
+    ForwardResult,
+    StepState,
+)
+from orchestrator.engine.steps import base
+from orchestrator.engine.work import Work
+
+
+def end(work: Work, run: StepRun, item: AttemptEnded) -> None:
+    """Take the result of an undo, probe or confirm attempt."""
+    entry = work.run(run.compensates or "")
+    if entry is None:
+        return
+    if run.attempt_id != item.attempt_id or run.state not in attempts.OPEN:
+        attempts.record_late(work, run, item)
+        _take_late_undo(work, run, entry, item.outcome)
+        return
+    node = work.node(run)
+    if node is None:
+        return
+    _settle(work, run, item.outcome)
+
+
+def _settle(work: Work, run: StepRun, outcome: Outcome) -> None:
+    node = work.node(run)
+    assert node is not None
+    match outcome:
+        case Succeeded(output=output):
+            base.complete(work, run, output, reason="", error_class="")
+        case Waiting():
+            attempts.hand_back(work, node, run, outcome)
+        case Failed(reason=reason, terminal=terminal):
+            _failed(work, run, reason, terminal=terminal)
+        case Unknown(reason=reason):
+            _failed(work, run, reason, terminal=False)
+        case _:
+            assert_never(outcome)
+
+
+def _failed(work: Work, run: StepRun, reason: str, *, terminal: bool) -> None:
+    if run.direction is Direction.PROBE:
+        # A probe that fails does not know; the next way is taken (saga-semantics §3).
+        base.settle(work, run, StepState.FAILED, reason=reason, error_class="FAILED")
+        return
+    undo.attempt_failed(work, run, reason=reason, terminal=terminal)
+
+
+def lose(work: Work, run: StepRun) -> None:
+    """Take a lease of an undo or probe that ran out: asked again with the same key (§13)."""
+    if run.state is StepState.DISPATCHED and run.due_at is not None and run.due_at <= work.now:
+        _failed(work, run, "no answer before the lease ran out", terminal=False)
+
+
+def _take_late_undo(work: Work, run: StepRun, entry: StepRun, outcome: Outcome) -> None:
+    """Let a definite late success of the present round settle a failed undo (invariant 37)."""
+    is_last = _is_last(work, run)
+    failed = entry.entry_state is EntryState.COMPENSATION_FAILED
+    if isinstance(outcome, Succeeded) and failed and is_last and run.round == entry.round:
+        undo.settle_entry(work, entry, EntryState.COMPENSATED, late=True)
+
+
+def _is_last(work: Work, run: StepRun) -> bool:
+    node = work.node(run)
+    return node is not None and node.next is None
+
+
+def returned(work: Work, run: StepRun) -> None:
+    """Take the consequences of an attached step run that has settled."""
+    match run.direction:
+        case Direction.COMPENSATION:
+            undo.returned(work, run)
+        case Direction.PROBE:
+            _probe_returned(work, run)
+        case _:
+            return
+
+
+def _probe_returned(work: Work, run: StepRun) -> None:
+    step_run = work.run(run.compensates or "")
+    node = work.node(step_run) if step_run else None
+    if step_run is None or node is None:
+        return
+    applied, output = probe_answer(run)
+    unknown.probed(work, node, step_run, applied, output)
+
+
+def probe_answer(run: StepRun) -> tuple[bool | None, Any]:
+    """Read `{"applied": true|false|null, "output"?}` from a probe's output (product.md §3)."""
+    if run.state is not StepState.COMPLETED:
+        return None, None
+    output: Any = run.output or {}
+    if run.type == "HTTP":
+        response = output.get("response")
+        output = response.get("body") if isinstance(response, dict) else None
+    if not isinstance(output, dict):
+        return None, None
+    applied = output.get("applied")
+    return (applied if isinstance(applied, bool) else None), output.get("output")
+
+
+# ---- children --------------------------------------------------------------------------------
+
+
+def child_reported(work: Work, item: ChildReported) -> None:
+    """Take the end of a child: of its forward work, or of its undo."""
+    run = work.run(item.step_run_id)
+    if run is None or run.child_id != item.child_id:
+        return
+    if run.state is StepState.WAITING:
+        _child_ended(work, run, item)
+    elif run.entry_state is EntryState.RUNNING:
+        undo.child_undone(work, run, item.state, item.live)
+    elif run.entry_state is EntryState.ARMED and item.state in (
+        ExecutionState.COMPENSATED,
+        ExecutionState.PARTIALLY_COMPENSATED,
+    ):
+        # The child was undone by itself; the entry ends as the child ended (saga-semantics §3).
+        undone = item.state is ExecutionState.COMPENSATED
+        work.change(run, entry_state=EntryState.COMPENSATED if undone else EntryState.SKIPPED)
+
+
+def _child_ended(work: Work, run: StepRun, item: ChildReported) -> None:
+    node = work.node(run)
+    if node is None:
+        return
+    output = {**(item.output or {}), "subWorkflowId": item.child_id}
+    if item.outcome is ForwardResult.COMPLETED and not item.state.name.endswith("COMPENSATED"):
+        if run.direction is Direction.FORWARD:
+            base.complete(work, run, output)
+        else:
+            _settle(work, run, Succeeded(output=output))
+        return
+    run = work.change(run, output=output)
+    if run.direction is not Direction.FORWARD:
+        _failed(work, run, item.reason, terminal=False)
+        return
+    if item.outcome is ForwardResult.TERMINATED:
+        run = work.change(run, reason=item.reason)
+        if work.in_state(ExecutionState.RUNNING) and not node.step.optional:
+            attempts.cancel(work, node, run)
+        else:
+            base.fail(work, node, run, item.reason)
+    else:
+        timed_out = item.outcome is ForwardResult.TIMED_OUT
+        failed = Failed(reason=item.reason, timed_out=timed_out, output=output)
+        attempts.settle_attempt(work, node, run, failed)
+    _follow_child(work, work.runs[run.id], item)
+
+
+def _follow_child(work: Work, run: StepRun, item: ChildReported) -> None:
+    """Let the entry of a child that did not complete say what the child's own undo came to."""
+    if run.entry_state is None:
+        return
+    if item.state is ExecutionState.COMPENSATED:
+        state = EntryState.COMPENSATED
+    elif item.state is ExecutionState.PARTIALLY_COMPENSATED:
+        state = EntryState.SKIPPED
+    else:
+        state = EntryState.ARMED if item.live else EntryState.VOID
+    if run.state.is_settled:
+        work.change(run, entry_state=state)
+    if run.state is StepState.RETRY_WAIT and run.due_at is not None:
+        work.wake_at("STEP", run.due_at, run.id)
+
+
+# ---- people ----------------------------------------------------------------------------------
+
+
+def acted(work: Work, item: EntryActed) -> None:
+    """Carry out an operator's act on an entry; the service has checked that it is allowed."""
+    entry = work.run(item.entry_id)
+    if entry is None:
+        return
+    by: dict[str, Any] = {"by": item.actor, "reason": item.reason, "note": item.note}
+    match item.action:
+        case "RETRY":
+            if entry.id not in work.snapshot.attached:
+                work.needs.attached.add(entry.id)
+                return
+            entry = work.change(entry, undo_attempts=0, entry_reason="")
+            undo.ready(work, entry)
+        case "SKIP":
+            undo.settle_entry(work, entry, EntryState.SKIPPED, **by)
+            work.change(entry, entry_reason=item.reason)
+        case "RESOLVE":
+            undo.settle_entry(work, entry, EntryState.RESOLVED_MANUALLY, **by)
+            work.change(entry, entry_reason=item.note or item.reason)
+        case "TO_MANUAL":
+            undo.to_manual(work, entry, reason=item.reason, actor=item.actor)
+
+
+def verdict(work: Work, item: VerdictReached) -> None:
+    """Take what the votes on an approval add up to (saga-semantics §7)."""
+    entry = work.run(item.entry_id)
+    if entry is None:
+        return
+    if (
+        entry.entry_state is not EntryState.AWAITING_APPROVAL
+        or entry.approval_id != item.approval_id
+    ):
+        work.refused.append(entry.id)
+        return
+    by = {"by": item.actor, "reason": item.reason}
+    match item.verdict:
+        case "APPROVED":
+            undo.approved(work, entry)
+        case "SKIP":
+            undo.settle_entry(work, entry, EntryState.SKIPPED, **by)
+            work.change(entry, entry_reason=item.reason)
+        case "MANUAL":
+            undo.to_manual(work, entry, reason=item.reason, actor=item.actor)
+
+
+def entry_due(work: Work, entry_id: str) -> None:
+    """Take the due moment of a delayed entry."""
+    entry = work.run(entry_id)
+    if entry is None or entry.entry_state is not EntryState.DELAYED:
+        return
+    if entry.entry_due_at is not None and entry.entry_due_at <= work.now:
+        undo.ready(work, entry)
+
+
+def probe(work: Work, run: StepRun) -> bool:
+    """Begin the probe of a step whose outcome is unknown; False if something must be loaded."""
+    node = work.node(run)
+    if node is None or node.step.probe is None:
+        return False
+    return attached.enter(work, node, run, node.step.probe.reference)

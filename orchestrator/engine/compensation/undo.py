@@ -1,0 +1,511 @@
+"""Carrying a plan out: each entry's own road from PLANNED to settled (saga-semantics §2.3, §6, §9)."""
+
+from dataclasses import asdict
+from typing import Any
+
+from orchestrator.engine import keys, retry, roots
+from orchestrator.engine.canonical import digest
+from orchestrator.engine.commands import EndPlan, OpenApproval, SendNotice, StorePlan
+from orchestrator.engine.compensation import attached, plan
+from orchestrator.engine.definition.graph import Node
+from orchestrator.engine.definition.model import Compensation, UndoPolicy
+from orchestrator.engine.events import Event
+from orchestrator.engine.expressions.limits import ExpressionTooLarge
+from orchestrator.engine.forward import finish
+from orchestrator.engine.snapshot import PlanView, StepRun
+from orchestrator.engine.states import (
+    STUCK_ENTRIES,
+    Direction,
+    EntryState,
+    ExecutionState,
+    StepState,
+)
+from orchestrator.engine.steps import base
+from orchestrator.engine.work import Work
+
+_MOVING = (
+    EntryState.AWAITING_APPROVAL,
+    EntryState.DELAYED,
+    EntryState.READY,
+    EntryState.RUNNING,
+    EntryState.RETRY_WAIT,
+)
+SETTLE_DELAY = 30
+
+
+# ---- the plan --------------------------------------------------------------------------------
+
+
+def begin_plan(
+    work: Work,
+    trigger: str,
+    *,
+    actor: str,
+    reason: str,
+    wanted: frozenset[str] | None = None,
+    on_request: bool = False,
+) -> bool:
+    """Make and store the plan; False if the ledger must be loaded first or nothing can be undone."""
+    if not work.snapshot.whole:
+        work.needs.whole = True
+        return False
+    choosable = plan.CHOOSABLE_ON_REQUEST if on_request else plan.CHOOSABLE
+    made = plan.make(work.runs, work.node, wanted=wanted, choosable=choosable)
+    if work.needs or made.is_empty:
+        return False
+    number = int(work.frontier.get("plans", 0)) + 1
+    work.frontier["plans"] = number
+    plan_id = keys.derive_id(work.execution.id, "plan", number)
+    work.set(fence=work.execution.fence + 1)
+    work.move(ExecutionState.PLANNING, trigger=trigger, by=actor, reason=reason)
+    work.do(
+        StorePlan(
+            id=plan_id,
+            number=number,
+            hash=made.hash,
+            trigger=trigger,
+            triggered_by=actor,
+            reason=reason,
+            entries=made.entries,
+            edges=made.edges,
+            cannot_be_undone=made.cannot_be_undone,
+        )
+    )
+    work.plan = PlanView(
+        id=plan_id, hash=made.hash, trigger=trigger, reason=reason, triggered_by=actor
+    )
+    work.record(
+        Event(
+            type="plan.stored",
+            data={
+                "plan": plan_id,
+                "hash": made.hash,
+                "trigger": trigger,
+                "by": actor,
+                "reason": reason,
+                "entries": len(made.entries),
+            },
+        )
+    )
+    _place_entries(work, made)
+    work.move(ExecutionState.COMPENSATING)
+    return True
+
+
+def _place_entries(work: Work, made: plan.Plan) -> None:
+    """Move the chosen entries to PLANNED; each knows how many it waits for and who waits for it."""
+    ids = [entry["id"] for entry in made.entries]
+    edges = list(made.edges)
+    if work.graph.definition.saga.serial:
+        # One at a time, later settled first: a chain is the whole order (§4.3).
+        edges = [(ids[index + 1], ids[index]) for index in range(len(ids) - 1)]
+    waits = dict.fromkeys(ids, 0)
+    following: dict[str, list[str]] = {key: [] for key in ids}
+    for waiting, awaited in edges:
+        waits[waiting] += 1
+        following[awaited].append(waiting)
+    free: list[str] = []
+    for key in ids:
+        entry = work.runs[key]
+        if entry.entry_state is EntryState.SKIPPED:
+            work.change(entry, round=entry.round + 1)
+        entry = work.change(
+            entry,
+            entry_state=EntryState.PLANNED,
+            undo_waits=waits[key],
+            undo_next=tuple(following[key]),
+            undo_attempts=0,
+            entry_reason="",
+        )
+        work.tell("entry.planned", entry)
+        if not waits[key]:
+            free.append(key)
+    assert work.plan is not None
+    work.frontier["undo"] = {
+        "plan": work.plan.id,
+        "left": len(ids),
+        "flight": 0,
+        "free": free,
+        "ready": [],
+    }
+
+
+# ---- going on --------------------------------------------------------------------------------
+
+
+def advance(work: Work) -> None:
+    """Take every step of the plan that is due; the run ends when all entries are settled."""
+    undo = work.frontier.get("undo")
+    if undo is None:
+        return
+    for key in list(undo["free"]):
+        entry = work.run(key)
+        if entry is None:
+            continue
+        if _admit(work, entry):
+            undo["free"].remove(key)
+    _dispatch_ready(work, undo)
+    if work.needs:
+        return
+    if undo["left"] == 0:
+        _finish(work)
+    elif not undo["free"] and not undo["ready"] and not work.entries_in(_MOVING):
+        if work.entries_in(STUCK_ENTRIES) and work.in_state(ExecutionState.COMPENSATING):
+            work.move(ExecutionState.NEEDS_ATTENTION, reason="an undo needs a person")
+    elif work.in_state(ExecutionState.NEEDS_ATTENTION):
+        work.move(ExecutionState.COMPENSATING)
+
+
+def _admit(work: Work, entry: StepRun) -> bool:
+    """Evaluate the policy of an entry that waits for nobody; True once it has left PLANNED."""
+    node = work.node(entry)
+    if node is not None and entry.entry_state is EntryState.PLANNED:
+        _evaluate(work, node, entry)
+    return work.runs[entry.id].entry_state is not EntryState.PLANNED
+
+
+def _evaluate(work: Work, node: Node, entry: StepRun) -> None:
+    compensation = node.step.compensation
+    if compensation is None:
+        # A sub-workflow without an undo of its own: the entry stands for the child's plan (T6).
+        _undo_child(work, entry)
+        return
+    if compensation.policy is UndoPolicy.MANUAL:
+        to_manual(work, entry, reason=compensation.approval.instructions)
+        return
+    if compensation.policy is UndoPolicy.AUTOMATIC:
+        _delay_or_ready(work, node, entry)
+        return
+    undo_input = _sent(work, node, entry)
+    if undo_input is None:
+        return
+    if compensation.policy is UndoPolicy.APPROVAL_IF:
+        needs_people = _rule(work, compensation, entry, undo_input)
+        if needs_people is None:
+            return
+        if not needs_people:
+            _delay_or_ready(work, node, entry)
+            return
+    _ask_people(work, compensation, entry, undo_input)
+
+
+def _sent(work: Work, node: Node, entry: StepRun) -> dict[str, Any] | None:
+    """Return what the undo will send: the body of an HTTP request, else the task's input."""
+    compensation = node.step.compensation
+    assert compensation is not None
+    task = compensation.tasks[0]
+    owner_roots = work.graph_of(entry.defined_by)
+    if owner_roots is None:
+        return None
+    undo_node = owner_roots.nodes[task.reference]
+    values = roots.undo_roots(work, undo_node.roots, node, entry, None)
+    if values is None:
+        return None
+    try:
+        inputs = base.inputs_of(work, undo_node, values)
+    except ExpressionTooLarge as error:
+        fail_entry(work, entry, str(error))
+        return None
+    return sent_of(task.type, inputs)
+
+
+def sent_of(task_type: str, inputs: dict[str, Any]) -> dict[str, Any]:
+    """Return the meaningful part of an undo's input: an HTTP call's body, else all of it."""
+    if task_type != "HTTP":
+        return inputs
+    request = inputs.get("http_request")
+    body = (request if isinstance(request, dict) else inputs).get("body")
+    return body if isinstance(body, dict) else {"body": body}
+
+
+def _rule(
+    work: Work, compensation: Compensation, entry: StepRun, undo_input: dict[str, Any]
+) -> bool | None:
+    """Ask the author's rule; true, null or an error asks people (saga-semantics §6, fail closed)."""
+    script = compensation.approval_if
+    if script is None:
+        return True
+    data = {
+        "input": entry.input,
+        "output": entry.output,
+        "compensationInput": undo_input,
+        "amount": entry.amount,
+        "workflow": roots.workflow_root(work.execution, entry.variables),
+    }
+    answer = work.ask("javascript", script.expression, data)
+    if answer is None:
+        return None
+    return bool(answer.error) or answer.value is not False
+
+
+def _ask_people(
+    work: Work, compensation: Compensation, entry: StepRun, undo_input: dict[str, Any]
+) -> None:
+    current = work.active_plan()
+    if current is None:
+        return
+    asked = int(work.frontier.get("asked", 0)) + 1
+    work.frontier["asked"] = asked
+    approval_id = keys.derive_id(work.execution.id, "approval", entry.id, entry.round, asked)
+    task = compensation.tasks[0]
+    entry = work.change(entry, entry_state=EntryState.AWAITING_APPROVAL, approval_id=approval_id)
+    work.tell("entry.awaiting_approval", entry, approval=approval_id)
+    work.do(
+        OpenApproval(
+            id=approval_id,
+            entry_id=entry.id,
+            reference=entry.reference,
+            round=entry.round,
+            undo_input=undo_input,
+            input_hash=digest(undo_input),
+            endpoint=task.name,
+            amount=entry.amount,
+            approval=asdict(compensation.approval),
+            definition_hash=digest(dict(work.graph.definition.document)),
+            plan_hash=current.hash,
+            triggered_by=current.triggered_by,
+        )
+    )
+
+
+def _delay_or_ready(work: Work, node: Node, entry: StepRun) -> None:
+    """Hold an undo of an unknown outcome back until the call cannot land any more (§3, point 3)."""
+    if entry.state is StepState.UNKNOWN and entry.entry_due_at is None:
+        delay = settle_delay(work, node, entry)
+        due_at = (entry.ended_at or work.now) + (work.later(delay) - work.now)
+        if due_at > work.now:
+            entry = work.change(entry, entry_state=EntryState.DELAYED, entry_due_at=due_at)
+            work.wake_at("ENTRY", due_at, entry.id)
+            work.tell("entry.delayed", entry, until=due_at.isoformat())
+            return
+    ready(work, entry)
+
+
+def settle_delay(work: Work, node: Node, entry: StepRun) -> float:
+    """Return `unknownSettleDelaySeconds`, or the larger of 30 s and the attempt's timeout."""
+    said = work.graph.definition.saga.unknown_settle_delay_seconds
+    if said is not None:
+        return said
+    policy = base.task_policy(work, node)
+    is_call = entry.type == "HTTP"
+    own = base.deadline_seconds(node, policy, entry) if is_call else policy.timeout_seconds
+    return max(SETTLE_DELAY, own)
+
+
+def approved(work: Work, entry: StepRun) -> None:
+    """Go on with an entry whose approval was given: delayed if it must be, else ready."""
+    node = work.node(entry)
+    if node is not None:
+        _delay_or_ready(work, node, entry)
+
+
+def ready(work: Work, entry: StepRun) -> None:
+    """Let an entry be dispatched as soon as there is room."""
+    entry = work.change(entry, entry_state=EntryState.READY)
+    work.tell("entry.ready", entry)
+    work.frontier["undo"]["ready"].append(entry.id)
+
+
+def _dispatch_ready(work: Work, undo: dict[str, Any]) -> None:
+    settings = work.graph.definition.saga
+    limit = 1 if settings.serial else settings.max_parallel
+    for key in list(undo["ready"]):
+        if undo["flight"] >= limit or work.execution.paused:
+            return
+        entry = work.run(key)
+        if entry is None:
+            return
+        if entry.entry_state is EntryState.READY and _approval_holds(work, entry):
+            if not _dispatch(work, entry):
+                return
+            undo["flight"] += 1
+            undo["ready"].remove(key)
+        elif work.runs[key].entry_state is not EntryState.READY:
+            undo["ready"].remove(key)
+
+
+def _approval_holds(work: Work, entry: StepRun) -> bool:
+    """Check in the dispatching transaction that what was approved is what is sent (§7).
+
+    What no longer holds is asked again.
+    """
+    node = work.node(entry)
+    compensation = node.step.compensation if node else None
+    if entry.approval_id is None or node is None or compensation is None:
+        return node is not None
+    undo_input = _sent(work, node, entry)
+    if undo_input is None:
+        return False
+    holds = work.snapshot.approvals.get(entry.approval_id)
+    if holds is None:
+        work.needs.approvals[entry.approval_id] = digest(undo_input)
+        return False
+    if not holds:
+        _ask_people(work, compensation, entry, undo_input)
+    return holds
+
+
+def _dispatch(work: Work, entry: StepRun) -> bool:
+    """Begin the first step of an undo, or go on at the step that failed."""
+    node = work.node(entry)
+    graph = work.graph_of(entry.defined_by)
+    if node is None or graph is None or node.step.compensation is None:
+        return False
+    if entry.id not in work.snapshot.attached:
+        work.needs.attached.add(entry.id)
+        return False
+    unfinished = [
+        run
+        for run in attached.runs_of(work, entry, Direction.COMPENSATION)
+        if run.state is StepState.FAILED
+    ]
+    if unfinished:
+        attached.schedule_again(work, unfinished[-1])
+        return True
+    return attached.enter(work, node, entry, node.step.compensation.tasks[0].reference)
+
+
+# ---- an undo comes back ----------------------------------------------------------------------
+
+
+def returned(work: Work, run: StepRun) -> None:
+    """Take the end of an undo's step run: go to its next step, or settle the entry."""
+    entry = work.run(run.compensates or "")
+    node = work.node(entry) if entry else None
+    graph = work.graph_of(run.defined_by)
+    if entry is None or node is None or graph is None:
+        return
+    if not run.state.is_successful:
+        give_up(work, entry, run.reason)
+        return
+    following = graph.nodes[run.reference].next
+    if following is not None:
+        attached.enter(work, node, entry, following)
+        return
+    if entry.entry_state in (EntryState.READY, EntryState.RETRY_WAIT):
+        # An undo that the engine did by itself never was in a worker's hands.
+        entry = work.change(entry, entry_state=EntryState.RUNNING)
+    settle_entry(work, entry, EntryState.COMPENSATED)
+    work.frontier["undo"]["flight"] -= 1
+
+
+def attempt_failed(work: Work, run: StepRun, *, reason: str, terminal: bool) -> None:
+    """Decide whether a failed or unknown undo attempt is tried again: own policy, own counter (§9)."""
+    entry = work.run(run.compensates or "")
+    node = work.node(entry) if entry else None
+    compensation = node.step.compensation if node else None
+    if entry is None or node is None or compensation is None:
+        return
+    policy = compensation.retry
+    tried = entry.undo_attempts + 1
+    entry = work.change(entry, undo_attempts=tried)
+    began = run.first_scheduled_at
+    over = (work.now - began).total_seconds() >= policy.total_timeout_seconds
+    error = "FAILED_TERMINAL" if terminal else "FAILED"
+    if terminal or over or tried >= policy.maximum_attempts:
+        run = work.change(run, reason=reason, error_class=error)
+        base.settle(work, run, StepState.FAILED, reason=reason, error_class=error)
+        return
+    delay = retry.undo_delay(policy, tried, run.attempt_id)
+    base.try_again(work, run, delay, state=StepState.RETRY_WAIT, reason=reason, error_class=error)
+    if entry.entry_state is EntryState.READY:
+        entry = work.change(entry, entry_state=EntryState.RUNNING)
+    entry = work.change(entry, entry_state=EntryState.RETRY_WAIT)
+    work.tell("entry.retry_wait", entry, tried=tried, reason=reason[:500])
+
+
+def give_up(work: Work, entry: StepRun, reason: str) -> None:
+    """Stop trying: a person must act; entries ordered after stay PLANNED or go on (§9)."""
+    work.frontier["undo"]["flight"] -= 1
+    if entry.entry_state is EntryState.READY:
+        entry = work.change(entry, entry_state=EntryState.RUNNING)
+    fail_entry(work, entry, reason)
+
+
+def fail_entry(work: Work, entry: StepRun, reason: str) -> None:
+    """Mark an entry COMPENSATION_FAILED."""
+    if entry.entry_state is EntryState.PLANNED:
+        entry = work.change(entry, entry_state=EntryState.READY)
+    entry = work.change(entry, entry_state=EntryState.COMPENSATION_FAILED, entry_reason=reason)
+    work.tell("entry.compensation_failed", entry, reason=reason[:500])
+    node = work.node(entry)
+    compensation = node.step.compensation if node else None
+    if compensation is not None and not compensation.blocks_on_failure:
+        _release(work, entry)
+
+
+def settle_entry(work: Work, entry: StepRun, state: EntryState, **data: Any) -> None:
+    """Settle an entry; those ordered after it may go on."""
+    entry = work.change(entry, entry_state=state)
+    work.tell(f"entry.{state.value.lower()}", entry, **data)
+    work.forget("ENTRY", entry.id)
+    undo = work.frontier.get("undo")
+    if undo is not None:
+        undo["left"] -= 1
+        _release(work, entry)
+
+
+def _release(work: Work, entry: StepRun) -> None:
+    """Let go what waits for this entry, once."""
+    for key in entry.undo_next or ():
+        waiting = work.run(key)
+        if waiting is None:
+            continue
+        waiting = work.change(waiting, undo_waits=waiting.undo_waits - 1)
+        if waiting.undo_waits == 0:
+            work.frontier["undo"]["free"].append(key)
+    if not work.needs:
+        work.change(entry, undo_next=())
+
+
+def to_manual(work: Work, entry: StepRun, *, reason: str, actor: str = "") -> None:
+    """Leave the undo to a person outside the engine."""
+    entry = work.change(entry, entry_state=EntryState.MANUAL, entry_reason=reason)
+    work.tell("entry.manual", entry, reason=reason, by=actor)
+
+
+# ---- children --------------------------------------------------------------------------------
+
+
+def _undo_child(work: Work, entry: StepRun) -> None:
+    """Have a completed child undone; the entry follows the child (saga-semantics §3)."""
+    current = work.active_plan()
+    if current is None or entry.child_id is None:
+        return
+    entry = work.change(entry, entry_state=EntryState.RUNNING)
+    work.tell("entry.running", entry)
+    work.do(
+        SendNotice(
+            execution_id=entry.child_id,
+            kind="UNDO",
+            data={"reason": current.reason, "by": current.triggered_by},
+        )
+    )
+
+
+def child_undone(work: Work, entry: StepRun, state: ExecutionState, live: int) -> None:
+    """Settle the entry of a sub-workflow as its child has ended."""
+    if state is ExecutionState.PARTIALLY_COMPENSATED or live:
+        # It ended with effects that nobody can undo any more (sealed, say): they are left.
+        settled = EntryState.SKIPPED
+    else:
+        undone = state is ExecutionState.COMPENSATED
+        settled = EntryState.COMPENSATED if undone else EntryState.VOID
+    settle_entry(work, entry, settled)
+
+
+# ---- the end ---------------------------------------------------------------------------------
+
+
+def _finish(work: Work) -> None:
+    """End a run whose plan is settled (invariants 15, 16, 18)."""
+    undo = work.frontier.pop("undo")
+    work.frontier.pop("stop", None)
+    work.do(EndPlan(id=undo["plan"], state="SETTLED"))
+    clean = (EntryState.COMPENSATED, EntryState.VOID)
+    partial = work.entries_in(state for state in EntryState if state not in clean)
+    if work.in_state(ExecutionState.NEEDS_ATTENTION):
+        work.move(ExecutionState.COMPENSATING)
+    work.move(ExecutionState.PARTIALLY_COMPENSATED if partial else ExecutionState.COMPENSATED)
+    work.forget("QUIESCE")
+    finish.tell_parent(work)

@@ -1,0 +1,357 @@
+"""`decide`: what an execution does next, given what it is and what has happened to it.
+
+The same code runs in production, in the simulator, in previews and in tests. It is pure: whatever it
+lacks it asks for, whatever it wants done it answers with.
+"""
+
+from collections.abc import Collection, Iterable
+from typing import assert_never
+
+from orchestrator.engine.commands import Decision
+from orchestrator.engine.compensation import results, undo
+from orchestrator.engine.definition.graph import Graph
+from orchestrator.engine.events import Event
+from orchestrator.engine.forward import (
+    again,
+    attempts,
+    due,
+    finish,
+    stopping,
+    timeouts,
+    unknown,
+)
+from orchestrator.engine.snapshot import (
+    AttemptEnded,
+    Cancelled,
+    ChildReported,
+    Claimed,
+    EntryActed,
+    Extended,
+    Input,
+    ParentSpoke,
+    PauseSet,
+    RetryRequested,
+    Snapshot,
+    StepDue,
+    StepSettled,
+    TimerDue,
+    UndoRequested,
+    VariablesSet,
+    VerdictReached,
+)
+from orchestrator.engine.states import (
+    Direction,
+    EntryState,
+    ExecutionState,
+    ForwardResult,
+    StepState,
+)
+from orchestrator.engine.work import STEPS_PER_DECISION, Stop, Work
+
+_LIVE = (EntryState.ARMED, EntryState.UNCERTAIN)
+
+
+def decide(
+    graph: Graph,
+    snapshot: Snapshot,
+    inputs: Iterable[Input] = (),
+    *,
+    claim: Collection[str] = (),
+    claim_limit: int = 0,
+    worker: str = "",
+) -> Decision:
+    """Take every decision that is due.
+
+    Args:
+        graph: The compiled definition of the execution's version.
+        snapshot: What is known, at one moment.
+        inputs: What has happened since, in order.
+        claim: Queues whose new step runs the caller takes at once ("keep going").
+        claim_limit: How many of them at the most.
+        worker: Who takes them.
+
+    Deciding again on a stored decision, without new inputs, gives nothing.
+    """
+    work = Work(graph, snapshot)
+    _restore_pending(work)
+    if work.in_state(ExecutionState.CREATED):
+        _start(work)
+    for item in inputs:
+        _take(work, item)
+    _progress(work)
+    _keep_going(work, claim, claim_limit, worker)
+    return work.decision()
+
+
+def _restore_pending(work: Work) -> None:
+    for run_id in work.frontier.pop("pending", []):
+        run = work.run(run_id)
+        if run is not None:
+            work.settled.append(run)
+
+
+def _start(work: Work) -> None:
+    definition = work.graph.definition
+    variables = {**definition.variables, **work.execution.variables}
+    work.set(started_at=work.now, variables=variables)
+    work.set(state=ExecutionState.RUNNING)
+    data = {"version": work.execution.version_number}
+    work.record(Event(type="execution.started", data=data))
+    if definition.timeout_seconds > 0:
+        work.wake_at("RUN", work.later(definition.timeout_seconds))
+    due.start(work)
+
+
+# ---- what has happened -----------------------------------------------------------------------
+
+
+def _take(work: Work, item: Input) -> None:  # noqa: C901, PLR0912 - one line per kind of input
+    match item:
+        case AttemptEnded():
+            _attempt_ended(work, item)
+        case Claimed():
+            attempts.claim(work, item)
+        case Extended():
+            attempts.extend(work, item)
+        case StepDue(step_run_id=run_id):
+            _step_due(work, run_id)
+        case TimerDue(purpose=purpose, subject=subject):
+            _timer_due(work, purpose, subject)
+        case ChildReported():
+            results.child_reported(work, item)
+        case ParentSpoke():
+            _parent_spoke(work, item)
+        case Cancelled():
+            _cancelled(work, item)
+        case UndoRequested():
+            _undo_requested(work, item)
+        case PauseSet():
+            _pause(work, item)
+        case RetryRequested():
+            again.retry(work, item)
+        case EntryActed():
+            results.acted(work, item)
+        case VerdictReached():
+            results.verdict(work, item)
+        case StepSettled():
+            unknown.settled_by_person(work, item)
+        case VariablesSet(values=values, actor=actor):
+            work.set(variables={**work.execution.variables, **values})
+            data = {"values": values, "by": actor}
+            work.record(Event(type="variables.changed", data=data))
+        case _:
+            assert_never(item)
+
+
+def _attempt_ended(work: Work, item: AttemptEnded) -> None:
+    run = work.run(item.step_run_id)
+    if run is None:
+        return
+    if run.direction is Direction.FORWARD:
+        attempts.end(work, item)
+    else:
+        results.end(work, run, item)
+
+
+def _step_due(work: Work, run_id: str) -> None:
+    run = work.run(run_id)
+    node = work.node(run) if run else None
+    if run is None or node is None:
+        return
+    if run.direction is Direction.FORWARD:
+        if work.in_state(ExecutionState.RUNNING, ExecutionState.STOPPING):
+            timeouts.step_due(work, node, run)
+    elif run.type == "WAIT":
+        timeouts.step_due(work, node, run)
+    else:
+        results.lose(work, run)
+
+
+def _timer_due(work: Work, purpose: str, subject: str) -> None:
+    work.forget(purpose, subject)
+    match purpose:
+        case "STEP":
+            _step_due(work, subject)
+        case "RUN":
+            timeouts.run_due(work)
+        case "QUIESCE":
+            stopping.quiesce_over(work)
+        case "ENTRY":
+            results.entry_due(work, subject)
+        case _:
+            work.record(Event(type="timer.unknown", data={"purpose": purpose}))
+
+
+def _parent_spoke(work: Work, item: ParentSpoke) -> None:
+    state = work.execution.state
+    if state.is_terminal:
+        if item.undo and not item.stop and work.entries_in(_LIVE):
+            undo.begin_plan(work, "PARENT", actor="parent", reason=item.reason, on_request=True)
+        else:
+            finish.tell_parent(work)
+        return
+    if state in (ExecutionState.CREATED, ExecutionState.RUNNING):
+        work.stop = _stop("PARENT", item.reason, undo=item.undo, actor="parent")
+    elif state is ExecutionState.NEEDS_ATTENTION and "undo" not in work.frontier:
+        work.frontier.setdefault("stop", {})["undo"] = item.undo
+
+
+def _cancelled(work: Work, item: Cancelled) -> None:
+    if work.in_state(ExecutionState.CREATED, ExecutionState.RUNNING):
+        work.stop = _stop("CANCEL", item.reason, undo=item.compensate, actor=item.actor)
+        return
+    is_asked = work.in_state(ExecutionState.NEEDS_ATTENTION) and "undo" not in work.frontier
+    if is_asked:
+        stop = work.frontier.setdefault("stop", {"trigger": "CANCEL"})
+        stop |= {"undo": item.compensate, "by": item.actor, "reason": item.reason}
+        if not item.compensate:
+            work.frontier.pop("questions", None)
+
+
+def _stop(trigger: str, reason: str, *, undo: bool, actor: str) -> Stop:
+    failure = {
+        "stepId": None,
+        "taskReferenceName": None,
+        "errorClass": None,
+        "message": reason,
+        "reason": reason,
+    }
+    return Stop(
+        trigger=trigger,
+        outcome=ForwardResult.TERMINATED,
+        failure=failure,
+        undo=undo,
+        actor=actor,
+        reason=reason,
+    )
+
+
+def _undo_requested(work: Work, item: UndoRequested) -> None:
+    if "undo" in work.frontier:
+        return
+    undo.begin_plan(
+        work,
+        item.trigger,
+        actor=item.actor,
+        reason=item.reason,
+        wanted=item.entries,
+        on_request=True,
+    )
+
+
+def _pause(work: Work, item: PauseSet) -> None:
+    """Set or lift the flag; what waits for a worker is not rung for while it is set."""
+    if not work.all_in_motion():
+        return
+    stopping.pause(work, paused=item.paused, actor=item.actor)
+    for run in work.unsettled():
+        if run.state in (StepState.SCHEDULED, StepState.RETRY_WAIT) and run.queue:
+            wake_at = None if item.paused else max(work.now, run.due_at or work.now)
+            run = work.change(run, wake_at=wake_at, rings=0)
+            if not item.paused:
+                work.fresh.append(run)
+
+
+# ---- going on --------------------------------------------------------------------------------
+
+
+def _progress(work: Work) -> None:
+    """Go on until nothing moves any more, or something is missing."""
+    followed = 0
+    asked = False
+    while not work.needs:
+        before = _mark(work)
+        if work.stop is not None and work.in_state(ExecutionState.RUNNING):
+            stopping.begin(work, work.stop)
+            work.stop = None
+        elif work.settled and work.in_state(ExecutionState.RUNNING):
+            if work.execution.paused or followed >= STEPS_PER_DECISION:
+                return
+            followed += 1
+            due.follow(work, work.settled.popleft())
+            continue
+        elif work.fresh_probes:
+            results.probe(work, work.fresh_probes.pop(0))
+            continue
+        elif work.returned:
+            results.returned(work, work.returned.popleft())
+            continue
+        elif work.frontier.get("asks") and not asked:
+            asked = True
+            if due.resume_asked(work):
+                asked = False
+            continue
+        else:
+            work.settled.clear()
+            work.stop = None
+            _by_state(work)
+        if _mark(work) == before:
+            return
+        asked = False
+
+
+def _mark(work: Work) -> tuple[object, ...]:
+    return (
+        len(work.events),
+        len(work.commands),
+        len(work.settled),
+        len(work.returned),
+        work.execution.state,
+        work.stop is None,
+    )
+
+
+def _by_state(work: Work) -> None:
+    match work.execution.state:
+        case ExecutionState.RUNNING:
+            is_idle = stopping.is_quiet(work) and not work.frontier.get("asks")
+            if is_idle and not work.execution.paused:
+                finish.complete(work)
+        case ExecutionState.STOPPING:
+            if stopping.is_quiet(work):
+                _stopped(work)
+        case ExecutionState.COMPENSATING:
+            undo.advance(work)
+        case ExecutionState.NEEDS_ATTENTION:
+            if "undo" in work.frontier:
+                undo.advance(work)
+            elif "stop" in work.frontier and stopping.is_quiet(work):
+                _stopped(work)
+        case _:
+            return
+
+
+def _stopped(work: Work) -> None:
+    """Everything in flight has settled: ask, undo or end (saga-semantics §2.1, §5)."""
+    wanted = stopping.wants_undo(work)
+    is_open = bool(work.frontier.get("questions")) and wanted is not False
+    if is_open or wanted is None:
+        if work.in_state(ExecutionState.STOPPING):
+            why = "an outcome is unknown" if is_open else "a person decides whether to undo"
+            work.move(ExecutionState.NEEDS_ATTENTION, reason=why)
+        return
+    if not wanted or not work.entries_in(_LIVE):
+        stopping.end_without_undo(work)
+        return
+    stop = work.frontier.get("stop") or {}
+    work.forget("QUIESCE")
+    undo.begin_plan(
+        work,
+        str(stop.get("trigger", "FAILURE")),
+        actor=str(stop.get("by", "")),
+        reason=str(stop.get("reason", "")),
+    )
+
+
+def _keep_going(work: Work, queues: Collection[str], limit: int, worker: str) -> None:
+    """Hand new step runs of these queues to the caller, without a way through the broker."""
+    if work.needs or not queues:
+        return
+    for run in list(work.fresh):
+        if len(work.claimed) >= limit:
+            return
+        current = work.runs[run.id]
+        if current.queue in queues and attempts.is_claimable(work, current):
+            node = work.node(current)
+            if node is not None:
+                attempts.take(work, node, current, worker)

@@ -1,0 +1,329 @@
+"""What becomes of an attempt: taken, extended, ended, lost – and whether another one follows.
+
+The four outcomes and their consequences are saga-semantics §2.2 and §3; a plain definition follows
+conductor/definitions.md §7.
+"""
+
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from orchestrator.engine import retry
+from orchestrator.engine.commands import ChangeAttempt, RecordLate
+from orchestrator.engine.definition.graph import Node
+from orchestrator.engine.definition.model import EffectClass, TaskPolicy, TimeoutPolicy
+from orchestrator.engine.forward import unknown
+from orchestrator.engine.outcomes import Failed, Outcome, Succeeded, Unknown, Waiting
+from orchestrator.engine.snapshot import AttemptEnded, Claimed, Extended, StepRun
+from orchestrator.engine.states import (
+    AttemptState,
+    Direction,
+    EntryState,
+    ErrorClass,
+    ExecutionState,
+    StepState,
+)
+from orchestrator.engine.steps import base, sub_workflow
+from orchestrator.engine.work import Work
+
+OPEN = (StepState.DISPATCHED, StepState.WAITING)
+
+
+# ---- taking ----------------------------------------------------------------------------------
+
+
+def claim(work: Work, item: Claimed) -> None:
+    """Hand an attempt to a worker, if it is still there to be taken (reliability.md §2.1)."""
+    run = work.run(item.step_run_id)
+    if run is None:
+        return
+    if not is_claimable(work, run):
+        work.refused.append(run.id)
+        return
+    node = work.node(run)
+    if node is not None:
+        take(work, node, run, item.worker)
+
+
+def is_claimable(work: Work, run: StepRun) -> bool:
+    """Tell whether a dispatch may commit now (saga-semantics §12, `fence`).
+
+    The execution's row is locked while this is asked and a stop writes its step runs under the same
+    lock, so the state read here is the state at the present fence.
+    """
+    state = work.execution.state
+    if run.state not in (StepState.SCHEDULED, StepState.RETRY_WAIT) and not is_handed_back(run):
+        return False
+    if run.due_at is not None and run.due_at > work.now:
+        return False
+    if run.direction is Direction.FORWARD:
+        # A plain run may still hand out what was scheduled before the pause (api.md §14).
+        return state is ExecutionState.RUNNING and not (work.execution.paused and work.is_saga)
+    return not work.execution.paused
+
+
+def take(work: Work, node: Node, run: StepRun, worker: str) -> None:
+    """Move a step run to DISPATCHED with a lease."""
+    policy = base.task_policy(work, node)
+    columns = {} if run.started_at else {"started_at": work.now}
+    run = work.change(run, state=StepState.DISPATCHED, wake_at=None, rings=0, **columns)
+    run = work.change(run, due_at=lease_end(work, node, policy, run))
+    if policy.poll_timeout_seconds and run.direction is Direction.FORWARD:
+        work.forget("STEP", run.id)
+    changes = {
+        "state": AttemptState.DISPATCHED,
+        "started_at": work.now,
+        "worker": worker,
+        "poll_count": 1,
+        "callback_after": 0,
+    }
+    work.do(ChangeAttempt(attempt_id=run.attempt_id, changes=changes))
+    work.tell("step.dispatched", run, attempt=run.attempt, worker=worker)
+    work.claimed.append(run)
+    if run.direction is Direction.COMPENSATION:
+        entry = work.run(run.compensates or "")
+        if entry is not None and entry.entry_state is not EntryState.RUNNING:
+            work.change(entry, entry_state=EntryState.RUNNING)
+            work.tell("entry.running", entry)
+
+
+def lease_end(work: Work, node: Node, policy: TaskPolicy, run: StepRun) -> datetime | None:
+    """Return when this attempt will be looked at again: its lease, or the first of its timeouts."""
+    if run.direction is not Direction.FORWARD:
+        return work.later(attached_deadline(work, run) + base.LEASE_GRACE)
+    if run.queue:
+        return work.later(base.deadline_seconds(node, policy, run) + base.LEASE_GRACE)
+    limits = [policy.response_timeout_seconds, policy.timeout_seconds]
+    if policy.total_timeout_seconds:
+        used = int((work.now - run.first_scheduled_at).total_seconds())
+        limits.append(max(policy.total_timeout_seconds - used, 1))
+    seconds = [limit for limit in limits if limit]
+    return work.later(min(seconds)) if seconds else None
+
+
+def attached_deadline(work: Work, run: StepRun) -> float:
+    """Return how long one attempt of an undo, probe or confirm may take, in seconds (§9)."""
+    entry = work.run(run.compensates or "")
+    owner = work.node(entry) if entry else None
+    compensation = owner.step.compensation if owner else None
+    return compensation.retry.attempt_timeout_seconds if compensation else base.DEFAULT_DEADLINE
+
+
+def extend(work: Work, item: Extended) -> None:
+    """Renew the lease of an attempt whose worker is still at work."""
+    run = work.run(item.step_run_id)
+    if run is None:
+        return
+    if run.attempt_id != item.attempt_id or run.state is not StepState.DISPATCHED:
+        work.refused.append(run.id)
+        return
+    node = work.node(run)
+    if node is not None:
+        work.change(run, due_at=lease_end(work, node, base.task_policy(work, node), run))
+
+
+# ---- ending ----------------------------------------------------------------------------------
+
+
+def is_current(work: Work, run: StepRun, item: AttemptEnded) -> bool:
+    """Tell whether a result still counts (saga-semantics §12, `lease`)."""
+    if run.attempt_id != item.attempt_id:
+        return False
+    if run.state is StepState.SCHEDULED:
+        # An update of a task that nobody holds ends it all the same (conductor/api.md §4.3).
+        return item.signal and work.in_state(ExecutionState.RUNNING)
+    if run.state not in OPEN:
+        return False
+    return work.in_state(ExecutionState.RUNNING, ExecutionState.STOPPING)
+
+
+def is_handed_back(run: StepRun) -> bool:
+    """Tell whether a worker gave the step back, to be polled again when it is due."""
+    return (
+        run.state is StepState.WAITING
+        and run.due_at is not None
+        and run.type not in {"WAIT", "HUMAN"}
+    )
+
+
+def end(work: Work, item: AttemptEnded) -> None:
+    """Take the result of a forward attempt."""
+    run = work.run(item.step_run_id)
+    if run is None:
+        return
+    node = work.node(run)
+    if node is None:
+        return
+    if not is_current(work, run, item):
+        record_late(work, run, item)
+        return
+    if run.state is StepState.SCHEDULED:
+        run = work.change(run, state=StepState.DISPATCHED, wake_at=None)
+    work.forget("STEP", run.id)
+    if item.cancelled:
+        cancel(work, node, run)
+        return
+    settle_attempt(work, node, run, item.outcome)
+
+
+def record_late(work: Work, run: StepRun, item: AttemptEnded) -> None:
+    """Keep a result that no longer counts; a late success may change the ledger (§12)."""
+    work.refused.append(run.id)
+    outcome = item.outcome
+    result = {"outcome": type(outcome).__name__, "output": outcome.output, "worker": item.worker}
+    work.do(RecordLate(attempt_id=item.attempt_id, step_run_id=run.id, result=result))
+    work.tell("step.late_result", run, outcome=type(outcome).__name__)
+    if isinstance(outcome, Succeeded) and run.direction is Direction.FORWARD:
+        unknown.take_late_success(work, run, outcome)
+
+
+def cancel(work: Work, node: Node, run: StepRun) -> None:
+    """Take a worker's word that it did nothing (CANCELED, definitions.md §7.3)."""
+    run = base.settle(
+        work, run, StepState.CANCELLED, reason=run.reason or "cancelled by the worker"
+    )
+    unknown.stop_cancelled(work, run)
+
+
+def settle_attempt(work: Work, node: Node, run: StepRun, outcome: Outcome) -> None:
+    """Decide what an outcome means for its step run."""
+    match outcome:
+        case Succeeded(output=output):
+            base.complete(work, run, output, reason="", lost=0)
+        case Waiting():
+            hand_back(work, node, run, outcome)
+        case Failed():
+            _failed(work, node, run, outcome)
+        case Unknown():
+            _unknown(work, node, run, outcome)
+        case _:
+            assert_never(outcome)
+
+
+def hand_back(work: Work, node: Node, run: StepRun, outcome: Waiting) -> None:
+    """Let the work go on elsewhere, or hand the step out again after a while (§4.3)."""
+    output = {} if outcome.output is None else {"output": outcome.output}
+    if outcome.callback_seconds is None or run.queue or run.type in {"WAIT", "HUMAN"}:
+        run = work.change(run, state=StepState.WAITING, due_at=None, wake_at=None, **output)
+        work.do(ChangeAttempt(attempt_id=run.attempt_id, changes={"state": AttemptState.WAITING}))
+        work.tell("step.waiting", run)
+        return
+    due_at = work.later(outcome.callback_seconds)
+    run = work.change(run, state=StepState.WAITING, due_at=due_at, wake_at=None, **output)
+    changes = {
+        "state": AttemptState.SCHEDULED,
+        "worker": "",
+        "callback_after": int(outcome.callback_seconds),
+    }
+    work.do(ChangeAttempt(attempt_id=run.attempt_id, changes=changes))
+    work.tell("step.waiting", run, callback=outcome.callback_seconds)
+    base.watch_while_scheduled(work, node, run)
+    work.fresh.append(run)
+
+
+def _failed(work: Work, node: Node, run: StepRun, outcome: Failed) -> None:
+    policy = base.task_policy(work, node)
+    error = ErrorClass.FAILED_TERMINAL if outcome.terminal else ErrorClass.FAILED
+    if outcome.timed_out:
+        error = ErrorClass.TIMED_OUT
+    partial = outcome.partial and node.effect is not EffectClass.NONE
+    may_retry = (
+        not outcome.terminal
+        and not partial
+        and work.in_state(ExecutionState.RUNNING)
+        and run.attempt < allowed(work, node, policy)
+        and not _total_time_over(work, policy, run)
+    )
+    columns = {"reason": outcome.reason, "error_class": error.value}
+    if outcome.output is not None:
+        columns["output"] = outcome.output  # type: ignore[assignment]  # JSON beside text columns
+    if may_retry:
+        delay = base.forward_retry_delay(policy, run, outcome.retry_after)
+        run = base.try_again(work, run, delay, state=StepState.RETRY_WAIT, **columns)
+        base.refresh_task_id(work, node, run)
+        return
+    run = work.change(run, **columns)
+    if run.doubt and work.is_saga and not partial:
+        # One attempt failed, but an earlier one may have taken effect: the step is unknown.
+        unknown.doubt(work, node, run, outcome.reason)
+        return
+    base.fail(
+        work, node, run, outcome.reason, error_class=error, output=outcome.output, partial=partial
+    )
+
+
+def allowed(work: Work, node: Node, policy: TaskPolicy) -> int:
+    """Return how many attempts a forward step has."""
+    return retry.attempts_allowed(policy, node.step.retry_count)
+
+
+def _total_time_over(work: Work, policy: TaskPolicy, run: StepRun) -> bool:
+    if not policy.total_timeout_seconds:
+        return False
+    limit = timedelta(seconds=policy.total_timeout_seconds)
+    return work.now - run.first_scheduled_at >= limit
+
+
+def _unknown(work: Work, node: Node, run: StepRun, outcome: Unknown) -> None:
+    if not work.is_saga or node.effect is EffectClass.NONE:
+        # Nothing to doubt: no effect, or a definition without a ledger (saga-semantics §2.2).
+        failed = Failed(reason=outcome.reason, output=outcome.output, timed_out=outcome.timed_out)
+        _failed(work, node, run, failed)
+        return
+    error = ErrorClass.TIMED_OUT if outcome.timed_out else ErrorClass.UNKNOWN
+    run = work.change(run, doubt=True, reason=outcome.reason, error_class=error.value)
+    unknown.doubt(work, node, run, outcome.reason)
+
+
+# ---- running out of time ---------------------------------------------------------------------
+
+
+def lose(work: Work, node: Node, run: StepRun) -> None:
+    """Take a lease that ran out without a word: nobody can say what happened (reliability.md §2.6)."""
+    reason = "the worker went away without reporting"
+    repeatable = not work.is_saga or node.effect is EffectClass.NONE
+    if repeatable and run.lost < retry.FREE_TRIES and work.in_state(ExecutionState.RUNNING):
+        base.try_again(
+            work,
+            run,
+            0,
+            state=StepState.RETRY_WAIT,
+            lost=run.lost + 1,
+            reason=reason,
+            error_class=ErrorClass.UNKNOWN.value,
+        )
+        return
+    settle_attempt(work, node, run, Unknown(reason=reason, timed_out=True))
+
+
+def time_out(
+    work: Work, node: Node, run: StepRun, what: str, timeout_policy: TimeoutPolicy
+) -> None:
+    """Take a timeout of a step that a polling worker holds, or that nobody took (§7.2)."""
+    reason = f"{what} of {run.reference} has passed"
+    if timeout_policy is TimeoutPolicy.ALERT_ONLY:
+        work.tell("step.timeout_alert", run, reason=reason)
+        work.change(run, due_at=None)
+        return
+    was_taken = run.state is not StepState.SCHEDULED or run.started_at is not None
+    if timeout_policy is TimeoutPolicy.TIME_OUT_WF:
+        _time_out_run(work, node, run, reason, was_taken=was_taken)
+        return
+    if was_taken:
+        settle_attempt(work, node, run, Unknown(reason=reason, timed_out=True))
+    else:
+        settle_attempt(work, node, run, Failed(reason=reason, timed_out=True))
+
+
+def _time_out_run(work: Work, node: Node, run: StepRun, reason: str, *, was_taken: bool) -> None:
+    may_have_happened = was_taken and work.is_saga and node.effect is not EffectClass.NONE
+    run = work.change(run, reason=reason, error_class=ErrorClass.TIMED_OUT.value)
+    if may_have_happened and run.state is not StepState.WAITING:
+        run = work.change(run, doubt=True)
+        unknown.doubt(work, node, run, reason, may_retry=False)
+        return
+    base.fail(work, node, run, reason, error_class=ErrorClass.TIMED_OUT, excusable=False)
+
+
+def restart_child(work: Work, node: Node, run: StepRun) -> None:
+    """Start the next attempt of a SUB_WORKFLOW step whose retry is due."""
+    sub_workflow.start_again(work, node, run)

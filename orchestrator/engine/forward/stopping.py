@@ -1,0 +1,176 @@
+"""Forward work ends before its time: what is in flight settles before any plan is made.
+
+saga-semantics §3 (STOPPING). A plain definition stops in one transition: everything in flight is
+cancelled at once (product.md §3).
+"""
+
+from orchestrator.engine.commands import SendNotice
+from orchestrator.engine.definition.graph import Node
+from orchestrator.engine.events import Event
+from orchestrator.engine.forward import attempts, finish, unknown
+from orchestrator.engine.snapshot import StepRun
+from orchestrator.engine.states import (
+    EntryState,
+    ErrorClass,
+    ExecutionState,
+    ForwardResult,
+    StepState,
+)
+from orchestrator.engine.steps import base
+from orchestrator.engine.work import Stop, Work
+
+UNDOABLE = (EntryState.ARMED, EntryState.UNCERTAIN)
+_ENGINE_WAITS = frozenset({"WAIT", "HUMAN", "JOIN", "DO_WHILE"})
+
+
+def begin(work: Work, stop: Stop) -> None:
+    """Stop forward work; the first reason counts, later ones change nothing."""
+    if not work.all_in_motion():
+        return
+    output = stop.output if stop.trigger == "TERMINATE" and stop.output is not None else None
+    if output is None:
+        output = finish.output_of(work)
+    if work.needs:
+        return
+    failed = stop.outcome is not ForwardResult.COMPLETED
+    work.set(outcome=stop.outcome, failure=stop.failure if failed else None, output=output)
+    if not failed:
+        work.frontier["ended_because"] = stop.reason
+    work.forget("RUN")
+    # Kept for an operator's retry, which takes the same joins and loops up again.
+    work.frontier["stopped"] = {
+        name: work.frontier.pop(name)
+        for name in ("joins", "loops", "forks", "permissive")
+        if name in work.frontier
+    }
+    work.frontier.pop("asks", None)
+    work.settled.clear()
+    if work.is_saga:
+        _stop_saga(work, stop)
+    else:
+        _stop_plain(work, stop)
+
+
+def _stop_plain(work: Work, stop: Stop) -> None:
+    for run in work.unsettled():
+        if run.child_id is not None and run.state is StepState.WAITING:
+            stop_child(work, run, stop.reason)
+        run = base.settle(work, run, StepState.CANCELLED, reason=run.reason)
+        work.forget("STEP", run.id)
+    work.settled.clear()
+    work.move(ExecutionState(stop.outcome.value), **_why(stop))
+    finish.tell_parent(work)
+
+
+def _why(stop: Stop) -> dict[str, object]:
+    return {"trigger": stop.trigger, "reason": stop.reason, "by": stop.actor}
+
+
+def _stop_saga(work: Work, stop: Stop) -> None:
+    work.frontier["stop"] = {
+        "trigger": stop.trigger,
+        "undo": stop.undo,
+        "by": stop.actor,
+        "reason": stop.reason,
+    }
+    work.move(ExecutionState.STOPPING, **_why(stop))
+    for run in work.unsettled():
+        node = work.node(run)
+        if node is not None:
+            _settle_in_flight(work, node, run, stop)
+    work.settled.clear()
+    if work.active or work.frontier.get("doubts"):
+        seconds = work.graph.definition.saga.quiesce_timeout_seconds
+        work.wake_at("QUIESCE", work.later(seconds))
+
+
+def _settle_in_flight(work: Work, node: Node, run: StepRun, stop: Stop) -> None:
+    if run.direction.value != "FORWARD":
+        return
+    if run.state is StepState.SCHEDULED:
+        base.settle(work, run, StepState.CANCELLED)
+        work.forget("STEP", run.id)
+    elif run.state is StepState.RETRY_WAIT:
+        _end_retries(work, node, run)
+    elif run.state is StepState.WAITING and run.type == "SUB_WORKFLOW":
+        stop_child(work, run, stop.reason)
+    elif run.state is StepState.WAITING and run.type in _ENGINE_WAITS:
+        base.settle(work, run, StepState.CANCELLED)
+        work.forget("STEP", run.id)
+    elif node.step.on_stop == "ABANDON":
+        abandon(work, node, run, "abandoned when the run stopped")
+
+
+def _end_retries(work: Work, node: Node, run: StepRun) -> None:
+    """Let a step that waited for its next attempt become what its attempts say."""
+    # The attempt that was waiting never began.
+    run = work.change(run, attempt=run.attempt, wake_at=None)
+    if run.doubt:
+        unknown.doubt(work, node, run, run.reason, may_retry=False)
+    else:
+        base.fail(work, node, run, run.reason, error_class=_class_of(run))
+
+
+def _class_of(run: StepRun) -> ErrorClass:
+    known = {error.value for error in ErrorClass}
+    return ErrorClass(run.error_class) if run.error_class in known else ErrorClass.FAILED
+
+
+def abandon(work: Work, node: Node, run: StepRun, reason: str) -> None:
+    """Stop waiting for an answer: the outcome is unknown (or a failure, where nothing can be)."""
+    attempts.settle_attempt(work, node, run, attempts.Unknown(reason=reason, timed_out=True))
+
+
+def stop_child(work: Work, run: StepRun, reason: str, *, undo: bool = True) -> None:
+    """Tell a running child to stop; with undo, for its own effects (saga-semantics §3)."""
+    assert run.child_id is not None
+    told = f"Parent workflow has been terminated with reason: {reason}"
+    work.do(SendNotice(execution_id=run.child_id, kind="STOP", data={"undo": undo, "reason": told}))
+
+
+def quiesce_over(work: Work) -> None:
+    """Give up on what has not answered within `quiesceTimeoutSeconds`."""
+    if not work.in_state(ExecutionState.STOPPING) or not work.all_in_motion():
+        return
+    for run in work.unsettled():
+        node = work.node(run)
+        waits_for_child = run.type == "SUB_WORKFLOW" and run.state is StepState.WAITING
+        if node is not None and run.direction.value == "FORWARD" and not waits_for_child:
+            abandon(work, node, run, "no answer before the run had to be settled")
+    work.settled.clear()
+
+
+def is_quiet(work: Work) -> bool:
+    """Tell whether every forward step run has settled, so that a plan can be complete."""
+    return work.active == 0 and not work.frontier.get("doubts")
+
+
+def wants_undo(work: Work) -> bool | None:
+    """Tell whether the stop leads to an undo; None = `onFailure: ASK`, a person says."""
+    stop = work.frontier.get("stop") or {}
+    if work.execution.outcome is ForwardResult.COMPLETED:
+        return False
+    if stop.get("undo") is not None:
+        return bool(stop["undo"])
+    on_failure = work.graph.definition.saga.on_failure
+    if on_failure == "ASK":
+        return None
+    return on_failure != "NONE"
+
+
+def end_without_undo(work: Work) -> None:
+    """End a stopped run as its outcome says, with nothing undone."""
+    outcome = work.execution.outcome or ForwardResult.FAILED
+    work.frontier.pop("stop", None)
+    work.forget("QUIESCE")
+    work.move(ExecutionState(outcome.value))
+    finish.tell_parent(work)
+
+
+def pause(work: Work, *, paused: bool, actor: str) -> None:
+    """Set or lift the flag beside the state; in both directions nothing new is dispatched."""
+    if work.execution.paused is paused:
+        return
+    work.set(paused=paused)
+    kind = "execution.paused" if paused else "execution.resumed"
+    work.record(Event(type=kind, data={"by": actor}))

@@ -1,0 +1,208 @@
+"""An outcome that nobody knows: probe, try again with the same key, undo, or ask a person.
+
+saga-semantics §3 (`on_unknown`). A step is UNKNOWN *for good* when none of the ways has helped; until
+then it counts as in motion, under `doubts` in the frontier.
+"""
+
+from orchestrator.engine.definition.graph import Node
+from orchestrator.engine.definition.model import EffectClass, OnUnknown
+from orchestrator.engine.outcomes import Succeeded
+from orchestrator.engine.snapshot import StepRun, StepSettled
+from orchestrator.engine.states import (
+    Direction,
+    EntryState,
+    ErrorClass,
+    ExecutionState,
+    ForwardResult,
+    StepState,
+)
+from orchestrator.engine.steps import base, entry
+from orchestrator.engine.work import Stop, Work
+
+
+def doubt(work: Work, node: Node, run: StepRun, reason: str, *, may_retry: bool = True) -> None:
+    """Walk the ways of settling an unknown outcome, from the start."""
+    _walk(work, node, run, node.step.on_unknown, may_retry=may_retry)
+
+
+def _walk(
+    work: Work, node: Node, run: StepRun, ways: tuple[OnUnknown, ...], *, may_retry: bool
+) -> None:
+    for index, way in enumerate(ways):
+        if way is OnUnknown.PROBE and node.step.probe is not None:
+            _probe(work, node, run, ways[index + 1 :], may_retry=may_retry)
+            return
+        if way is OnUnknown.RETRY and may_retry and _may_retry(work, node, run):
+            _retry(work, node, run)
+            return
+        if way is OnUnknown.COMPENSATE and can_undo_unknown(node):
+            _for_good(work, node, run, ask=False)
+            return
+        if way is OnUnknown.ASK and _asks(node):
+            _for_good(work, node, run, ask=True)
+            return
+    _for_good(work, node, run, ask=_asks(node))
+
+
+def can_undo_unknown(node: Node) -> bool:
+    """Tell whether the undo may be called for something that perhaps never happened."""
+    compensation = node.step.compensation
+    return bool(compensation and compensation.safe_if_not_applied and not node.undo_reads_output)
+
+
+def _asks(node: Node) -> bool:
+    """Tell whether a person is asked: a step with an undo, or a pivot; others are only listed."""
+    return (node.has_undo or node.effect is EffectClass.PIVOT) and not node.step.optional
+
+
+def _may_retry(work: Work, node: Node, run: StepRun) -> bool:
+    from_policy = 1 + (
+        node.step.retry_count
+        if node.step.retry_count is not None
+        else base.task_policy(work, node).retry_count
+    )
+    return work.in_state(ExecutionState.RUNNING) and run.attempt < from_policy
+
+
+def _retry(work: Work, node: Node, run: StepRun) -> None:
+    delay = base.forward_retry_delay(base.task_policy(work, node), run, None)
+    work.frontier.get("doubts", {}).pop(run.id, None)
+    error = run.error_class or ErrorClass.UNKNOWN.value
+    base.try_again(work, run, delay, state=StepState.RETRY_WAIT, error_class=error)
+
+
+# ---- the probe -------------------------------------------------------------------------------
+
+
+def _probe(
+    work: Work, node: Node, run: StepRun, rest: tuple[OnUnknown, ...], *, may_retry: bool
+) -> None:
+    """Ask the participant whether the call took effect."""
+    if run.state is not StepState.UNKNOWN:
+        run = _mark(work, run)
+    doubts = work.frontier.setdefault("doubts", {})
+    doubts[run.id] = {"rest": [way.value for way in rest], "retry": may_retry}
+    work.fresh_probes.append(run)
+
+
+def _mark(work: Work, run: StepRun) -> StepRun:
+    """Write UNKNOWN without taking the consequences of an end."""
+    columns = {"ended_at": work.now, "due_at": None, "wake_at": None}
+    if run.settle_seq is None:
+        columns["settle_seq"] = work.next_settle_seq()  # type: ignore[assignment]  # a number
+    columns |= entry.after(work, run, StepState.UNKNOWN, output=run.output)
+    run = work.change(run, state=StepState.UNKNOWN, **columns)
+    base.end_attempt(work, run)
+    work.tell("step.unknown", run, **base.told(run))
+    return run
+
+
+def probed(work: Work, node: Node, run: StepRun, applied: bool | None, output: object) -> None:
+    """Take the probe's answer: applied, not applied, or it does not know either."""
+    record = work.frontier.get("doubts", {}).pop(run.id, None)
+    if record is None or run.state is not StepState.UNKNOWN:
+        return
+    if applied is True:
+        shown = output if isinstance(output, dict) else None
+        _settle_known(work, run, StepState.COMPLETED, output=shown)
+    elif applied is False:
+        _not_applied(work, node, run)
+    else:
+        rest = tuple(OnUnknown(way) for way in record["rest"])
+        _walk(work, node, run, rest, may_retry=bool(record["retry"]))
+
+
+def _not_applied(work: Work, node: Node, run: StepRun) -> None:
+    """Take "it did not happen" as a definite failure of that attempt: retried by policy."""
+    run = work.change(run, doubt=False)
+    if _may_retry(work, node, run):
+        _retry(work, node, run)
+        return
+    _settle_known(work, run, StepState.FAILED)
+
+
+def _settle_known(
+    work: Work, run: StepRun, state: StepState, *, output: dict[str, object] | None = None
+) -> StepRun:
+    """Move an UNKNOWN step run to what is known now; its consequences become due."""
+    columns: dict[str, object] = {"doubt": False, "ended_at": work.now}
+    if state is StepState.COMPLETED:
+        columns |= {"output": output, "reason": "", "error_class": ""}
+    elif run.error_class == ErrorClass.UNKNOWN:
+        columns["error_class"] = ErrorClass.FAILED.value
+    columns |= entry.after(work, run, state, output=output)
+    run = work.change(run, state=state, **columns)
+    work.tell(f"step.{state.value.lower()}", run, **base.told(run))
+    work.settled.append(run)
+    return run
+
+
+# ---- for good --------------------------------------------------------------------------------
+
+
+def _for_good(work: Work, node: Node, run: StepRun, *, ask: bool) -> None:
+    """Leave the outcome unknown; a person is asked, or the plan deals with it."""
+    work.frontier.get("doubts", {}).pop(run.id, None)
+    if ask:
+        questions = work.frontier.setdefault("questions", [])
+        if run.id not in questions:
+            questions.append(run.id)
+    if run.state is StepState.UNKNOWN:
+        work.settled.append(run)
+    else:
+        base.settle(work, run, StepState.UNKNOWN)
+
+
+def settled_by_person(work: Work, item: StepSettled) -> None:
+    """Take the named answer to "did this happen?" (`steps/{id}/settle`)."""
+    run = work.run(item.step_run_id)
+    if run is None:
+        return
+    questions = work.frontier.get("questions", [])
+    if run.id in questions:
+        questions.remove(run.id)
+    work.frontier.get("doubts", {}).pop(run.id, None)
+    state = StepState.COMPLETED if item.applied else StepState.FAILED
+    work.tell("step.answered", run, applied=item.applied, by=item.actor, reason=item.reason)
+    _settle_known(work, run, state, output=item.output)
+
+
+def take_late_success(work: Work, run: StepRun, outcome: Succeeded) -> None:
+    """Take a success that came after its attempt had been given up (saga-semantics §12)."""
+    if run.entry_state in (EntryState.VOID, EntryState.COMPENSATED):
+        work.change(run, entry_state=EntryState.LATE_EFFECT)
+        work.tell("entry.late_effect", run)
+        return
+    not_dispatched = (
+        EntryState.UNCERTAIN,
+        EntryState.PLANNED,
+        EntryState.DELAYED,
+        EntryState.AWAITING_APPROVAL,
+    )
+    if run.state is not StepState.UNKNOWN or run.entry_state not in not_dispatched:
+        return
+    questions = work.frontier.get("questions", [])
+    if run.id in questions:
+        questions.remove(run.id)
+    was_open = work.frontier.get("doubts", {}).pop(run.id, None) is not None
+    run = _settle_known(work, run, StepState.COMPLETED, output=outcome.output)
+    if not was_open and not work.in_state(ExecutionState.RUNNING):
+        work.settled.remove(run)
+
+
+def stop_cancelled(work: Work, run: StepRun) -> None:
+    """Stop a run whose worker answered CANCELED: the run ends TERMINATED (definitions.md §7.3)."""
+    if run.direction is not Direction.FORWARD or not work.in_state(ExecutionState.RUNNING):
+        return
+    if work.stop is None:
+        outcome = ForwardResult.TERMINATED
+        reason = f"Task {run.attempt_id} failed with status: {outcome} and reason: '{run.reason}'"
+        failure = {
+            "stepId": run.id,
+            "taskId": run.attempt_id,
+            "taskReferenceName": run.reference,
+            "errorClass": ErrorClass.FAILED.value,
+            "message": run.reason,
+            "reason": reason,
+        }
+        work.stop = Stop(trigger="FAILURE", outcome=outcome, failure=failure, reason=run.reason)

@@ -1,0 +1,211 @@
+"""What `${…}` expressions of a step may read: `workflow`, other steps, and in an undo `compensation`.
+
+The words and statuses are Conductor's (conductor/definitions.md §6, api.md §14): expressions were
+written against them.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from orchestrator.engine import keys
+from orchestrator.engine.definition.graph import Node
+from orchestrator.engine.expressions import mapping
+from orchestrator.engine.snapshot import ExecutionView, StepRun
+from orchestrator.engine.states import ExecutionState, StepState
+from orchestrator.engine.work import Work
+
+OWN_TASK_ID = "CPEWF_TASK_ID"
+_NOT_STEPS = frozenset({"workflow", "compensation", OWN_TASK_ID})
+
+STATUS_WORDS = {
+    StepState.SCHEDULED: "SCHEDULED",
+    StepState.DISPATCHED: "IN_PROGRESS",
+    StepState.WAITING: "IN_PROGRESS",
+    StepState.RETRY_WAIT: "SCHEDULED",
+    StepState.COMPLETED: "COMPLETED",
+    StepState.COMPLETED_WITH_ERRORS: "COMPLETED_WITH_ERRORS",
+    StepState.FAILED: "FAILED",
+    StepState.UNKNOWN: "IN_PROGRESS",
+    StepState.SKIPPED: "SKIPPED",
+    StepState.CANCELLED: "CANCELED",
+}
+
+
+def task_type(run_type: str, name: str) -> str:
+    """Return the `taskType` on the wire: the name for worker steps, FORK for both forks."""
+    if run_type in {"SIMPLE", "DYNAMIC"}:
+        return name
+    return "FORK" if run_type in {"FORK_JOIN", "FORK_JOIN_DYNAMIC"} else run_type
+
+
+def millis(moment: datetime | None) -> int:
+    """Return epoch milliseconds; 0 for not yet."""
+    return int(moment.timestamp() * 1000) if moment else 0
+
+
+def task_status(run: StepRun) -> str:
+    """Return the status of a step run's last attempt, in Conductor's words."""
+    if run.state is StepState.FAILED and run.error_class == "FAILED_TERMINAL":
+        return "FAILED_WITH_TERMINAL_ERROR"
+    if run.state in (StepState.FAILED, StepState.UNKNOWN) and run.error_class == "TIMED_OUT":
+        return "TIMED_OUT"
+    return STATUS_WORDS[run.state]
+
+
+def run_status(execution: ExecutionView) -> str:
+    """Return the run's status in Conductor's words (api.md §14)."""
+    state = execution.state
+    if state.is_terminal:
+        undone = (ExecutionState.COMPENSATED, ExecutionState.PARTIALLY_COMPENSATED)
+        return (execution.outcome or "FAILED") if state in undone else state.value
+    return "PAUSED" if execution.paused else "RUNNING"
+
+
+def workflow_root(execution: ExecutionView, variables: dict[str, Any] | None = None) -> Any:
+    """Return what `${workflow.…}` reads."""
+    failure = execution.failure or {}
+    return {
+        "input": execution.input,
+        "output": execution.output or {},
+        "status": run_status(execution),
+        "workflowId": execution.id,
+        "parentWorkflowId": execution.parent_id,
+        "parentWorkflowTaskId": execution.parent_step_id,
+        "workflowType": execution.workflow_name,
+        "version": execution.version_number,
+        "correlationId": execution.correlation_id or None,
+        "reasonForIncompletion": failure.get("reason"),
+        "schemaVersion": 2,
+        "variables": execution.variables if variables is None else variables,
+    }
+
+
+def step_root(work: Work, run: StepRun) -> dict[str, Any]:
+    """Return what `${<reference>.…}` reads."""
+    return {
+        "input": run.input,
+        "output": run.output or {},
+        "status": task_status(run),
+        "taskType": task_type(run.type, run.name),
+        "referenceTaskName": run.reference,
+        "retryCount": run.attempt - 1,
+        "correlationId": work.execution.correlation_id or None,
+        "pollCount": 0,
+        "taskDefName": run.name,
+        "scheduledTime": millis(run.scheduled_at),
+        "startTime": millis(run.started_at),
+        "endTime": millis(run.ended_at),
+        "workflowInstanceId": work.execution.id,
+        "taskId": run.attempt_id,
+        "reasonForIncompletion": run.reason or None,
+        "callbackAfterSeconds": 0,
+        "workerId": None,
+        "iteration": run.iteration,
+    }
+
+
+def steps_read(names: Iterable[str]) -> frozenset[str]:
+    """Return which of these roots are steps."""
+    return frozenset(names) - _NOT_STEPS - {mapping.ANY_ROOT}
+
+
+def forward_roots(
+    work: Work, names: frozenset[str], own: StepRun | None = None
+) -> dict[str, Any] | None:
+    """Return the roots that a forward step reads; None if some must be loaded first."""
+    if mapping.ANY_ROOT in names:
+        names = names | frozenset(work.graph.nodes)
+    found: dict[str, Any] = {}
+    for name in steps_read(names):
+        if name in work.latest:
+            run = work.latest[name]
+            found[name] = step_root(work, run) if run else None
+        else:
+            work.needs.references.add(name)
+    if work.needs.references:
+        return None
+    if "workflow" in names:
+        found["workflow"] = workflow_root(work.execution)
+    if OWN_TASK_ID in names and own is not None:
+        found[OWN_TASK_ID] = own.attempt_id
+    return found
+
+
+def undo_roots(
+    work: Work, names: frozenset[str], owner: Node, entry: StepRun, own: StepRun | None
+) -> dict[str, Any] | None:
+    """Return the roots that an undo, probe or confirm step reads; None if some must be loaded.
+
+    The forward step is read from its own snapshot, other steps as they were before it, and the run's
+    variables as they were when it settled (saga-semantics §8).
+    """
+    found: dict[str, Any] = {}
+    siblings = attached_references(owner) & names
+    if siblings and entry.id not in work.snapshot.attached:
+        work.needs.attached.add(entry.id)
+    for name in steps_read(names):
+        if name == entry.reference:
+            found[name] = step_root(work, entry)
+        elif name in siblings:
+            found[name] = _sibling(work, entry, name)
+        elif (name, entry.seq) in work.snapshot.latest_before:
+            run = work.snapshot.latest_before[name, entry.seq]
+            found[name] = _in_its_round(work, run, owner, entry) if run else None
+        else:
+            work.needs.before.add((name, entry.seq))
+    if "workflow" in names:
+        found["workflow"] = workflow_root(work.execution, entry.variables)
+    if "compensation" in names:
+        found["compensation"] = compensation_root(work, owner, entry)
+    if work.needs:
+        return None
+    if OWN_TASK_ID in names and own is not None:
+        found[OWN_TASK_ID] = own.attempt_id
+    return found
+
+
+def attached_references(owner: Node) -> frozenset[str]:
+    """Return the references of a step's undo, probe and confirm steps."""
+    step = owner.step
+    attached = [*step.confirm, *([step.probe] if step.probe else [])]
+    if step.compensation is not None:
+        attached += [*step.compensation.tasks, *step.compensation.alternate]
+    return frozenset(task.reference for task in attached)
+
+
+def _sibling(work: Work, entry: StepRun, reference: str) -> dict[str, Any] | None:
+    runs = [
+        run
+        for run in work.runs.values()
+        if run.compensates == entry.id and run.reference == reference and run.round == entry.round
+    ]
+    return step_root(work, max(runs, key=lambda run: run.seq)) if runs else None
+
+
+def _in_its_round(work: Work, run: StepRun, owner: Node, entry: StepRun) -> dict[str, Any]:
+    """Return a loop around the step as it was in the step's own round."""
+    root = step_root(work, run)
+    if run.reference in owner.loops and run.type == "DO_WHILE":
+        round_ = owner.rounds(entry.position)[owner.loops.index(run.reference)]
+        root["iteration"] = round_
+        if run.dynamic is not None and 0 < round_ <= len(run.dynamic):
+            item = {"loopIndex": round_ - 1, "loopItem": run.dynamic[round_ - 1]}
+            root["input"] = {**run.input, **item}
+    return root
+
+
+def compensation_root(work: Work, owner: Node, entry: StepRun) -> dict[str, Any]:
+    """Return what `${compensation.…}` reads (product.md §3)."""
+    execution, plan = work.execution, work.active_plan()
+    several = owner.step.compensation is not None and len(owner.step.compensation.tasks) > 1
+    return {
+        "reason": plan.reason if plan else (execution.failure or {}).get("message"),
+        "trigger": plan.trigger if plan else None,
+        "failure": execution.failure,
+        "forwardKey": keys.forward_key(execution.id, entry.position, entry.epoch),
+        "key": keys.undo_key(entry.id, entry.round, entry.reference if several else ""),
+        "round": entry.round,
+        "variables": execution.variables,
+        "iterations": None,
+    }

@@ -1,0 +1,161 @@
+"""DO_WHILE: rounds over a body, counted from 1 (definitions.md §5.8)."""
+
+import re
+from typing import Any
+
+from orchestrator.engine.definition.graph import Node, inner_steps
+from orchestrator.engine.snapshot import StepRun
+from orchestrator.engine.states import ErrorClass, StepState
+from orchestrator.engine.steps import base
+from orchestrator.engine.work import Work
+
+
+def begin(work: Work, node: Node, run: StepRun, inputs: dict[str, Any]) -> bool:
+    """Open the loop; True when its first round is to be entered."""
+    items = inputs.pop("items", None) if node.step.items is not None else None
+    if node.step.items is not None:
+        if not isinstance(items, list):
+            run = base.begin_in_engine(work, node, run, inputs, StepState.SCHEDULED)
+            reason = f"{node.reference}: items is not a list"
+            base.fail(work, node, run, reason, error_class=ErrorClass.FAILED_TERMINAL)
+            return False
+        run.dynamic = items
+        if not items:
+            run = base.begin_in_engine(work, node, run, inputs, StepState.SCHEDULED)
+            base.complete(work, run, {"iteration": 0})
+            return False
+        inputs = {**inputs, "loopIndex": 0, "loopItem": items[0]}
+    run = base.begin_in_engine(work, node, run, inputs, StepState.WAITING)
+    work.frontier.setdefault("loops", {})[run.position] = {"run": run.id, "round": 1, "last": []}
+    return True
+
+
+def open_loop(work: Work, position: str) -> dict[str, Any] | None:
+    """Return the frontier's record of a loop that goes on."""
+    found = work.frontier.get("loops", {}).get(position)
+    return found if isinstance(found, dict) else None
+
+
+def goes_on(work: Work, node: Node, position: str) -> bool | None:
+    """Decide whether another round follows; None while data or the condition's answer is missing.
+
+    A broken condition fails the loop for good and answers False.
+    """
+    loop = work.frontier["loops"][position]
+    run = work.run(loop["run"])
+    if run is None:
+        return None
+    if run.dynamic is not None and loop["round"] >= len(run.dynamic):
+        return False
+    condition = node.step.loop_condition
+    if not condition:
+        return run.dynamic is not None
+    data = _condition_data(work, node, run, loop["round"])
+    if data is None:
+        return None
+    answer = work.ask("javascript", condition, data)
+    if answer is None:
+        asks = work.frontier.setdefault("asks", [])
+        if run.id not in asks:
+            asks.append(run.id)
+        return None
+    if answer.error:
+        loop["broken"] = answer.error
+        return False
+    value = answer.value
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value is True or (is_number and value > 0)
+
+
+def next_round(work: Work, position: str) -> int:
+    """Count the next round and give it its item."""
+    loop = work.frontier["loops"][position]
+    loop["round"] += 1
+    run = work.runs[loop["run"]]
+    if run.dynamic is not None:
+        item = {"loopIndex": loop["round"] - 1, "loopItem": run.dynamic[loop["round"] - 1]}
+        work.change(run, input={**run.input, **item})
+    return int(loop["round"])
+
+
+def finish(work: Work, node: Node, position: str) -> bool:
+    """Settle a loop whose last round is over; False if its rounds must be loaded first."""
+    loop = work.frontier["loops"][position]
+    run = work.runs[loop["run"]]
+    keep = run.input.get("keepLastN")
+    last = int(loop["round"])
+    first = max(1, last - keep + 1) if isinstance(keep, int) and keep > 0 else 1
+    rounds = _rounds(work, node, position, first, last)
+    if rounds is None:
+        return False
+    work.frontier["loops"].pop(position)
+    if "broken" in loop:
+        base.fail(
+            work, node, run, loop["broken"], error_class=ErrorClass.FAILED_TERMINAL, output=rounds
+        )
+    else:
+        base.complete(work, run, rounds)
+    return True
+
+
+def body_references(node: Node) -> tuple[str, ...]:
+    """Return the references of all steps inside a loop."""
+    return tuple(step.reference for step in inner_steps(node.step.body))
+
+
+def _rounds(work: Work, node: Node, position: str, first: int, last: int) -> dict[str, Any] | None:
+    """Return the loop's output: outputs of its steps by round, and the number of rounds."""
+    key = (position, body_references(node), f"{first}-{last}")
+    if position not in work.snapshot.rounds:
+        work.needs.rounds.add(key)
+        return None
+    output: dict[str, Any] = {str(number): {} for number in range(first, last + 1)}
+    names = set(body_references(node))
+    inside = node.rounds(position)
+    for run in sorted(work.runs.values(), key=lambda run: run.seq):
+        if run.reference not in names or run.epoch != work.execution.epoch:
+            continue
+        inner = work.node(run)
+        rounds = inner.rounds(run.position) if inner else ()
+        depth = len(inside)
+        if rounds[:depth] == inside and len(rounds) > depth and str(rounds[depth]) in output:
+            output[str(rounds[depth])][run.reference] = run.output or {}
+    return {**output, "iteration": last}
+
+
+def _condition_data(work: Work, node: Node, run: StepRun, round_: int) -> dict[str, Any] | None:
+    """Return what the condition sees as `$`: the loop's input, its steps' outputs, its own output.
+
+    Only steps whose names the script contains are loaded, so that a round costs the same however many
+    came before it.
+    """
+    condition = node.step.loop_condition
+    data: dict[str, Any] = {
+        key: value for key, value in run.input.items() if key not in {"keepLastN"}
+    }
+    for reference in body_references(node):
+        if reference not in condition:
+            continue
+        if reference not in work.latest:
+            work.needs.references.add(reference)
+            continue
+        latest = work.latest[reference]
+        data[reference] = (latest.output or {}) if latest else {}
+    if work.needs.references:
+        return None
+    own: dict[str, Any] = {"iteration": round_}
+    if _reads_rounds(node.reference, condition):
+        rounds = _rounds(work, node, run.position, 1, round_)
+        if rounds is None:
+            return None
+        own = rounds
+    data[node.reference] = own
+    return data
+
+
+def _reads_rounds(reference: str, condition: str) -> bool:
+    """Tell whether a condition looks at the loop's own output beyond its `iteration`."""
+    uses = re.findall(
+        re.escape(reference) + r"""(?:\]|['"]\])?\s*(\[\s*['"]?\w+|\.\w+)?""", condition
+    )
+    return any(use and "iteration" not in use for use in uses)

@@ -1,0 +1,66 @@
+"""INLINE, LAMBDA and JSON_JQ_TRANSFORM: scripts whose result is the step's output (§5.16, §5.18)."""
+
+from typing import Any
+
+from orchestrator.engine.definition.graph import Node
+from orchestrator.engine.snapshot import Answer, StepRun
+from orchestrator.engine.states import ErrorClass, StepState
+from orchestrator.engine.steps import base
+from orchestrator.engine.work import Work
+
+_EVALUATORS = frozenset({"javascript", "graaljs"})
+
+
+def begin(work: Work, node: Node, run: StepRun, inputs: dict[str, Any]) -> None:
+    """Evaluate what needs no script at once; ask for the rest."""
+    run = base.begin_in_engine(work, node, run, inputs, StepState.SCHEDULED)
+    resume(work, node, run)
+
+
+def resume(work: Work, node: Node, run: StepRun) -> None:
+    """Go on once the script's answer is there."""
+    kind, expression, problem = _script(node, run)
+    if problem:
+        base.fail(work, node, run, problem, output={"error": problem})
+        return
+    if kind == "value-param":
+        base.complete(work, run, {"result": run.input.get(expression)})
+        return
+    answer = work.ask(kind, expression, run.input, patient=True)
+    if answer is None:
+        work.frontier.setdefault("asks", []).append(run.id)
+        return
+    _finish(work, node, run, answer)
+
+
+def _script(node: Node, run: StepRun) -> tuple[str, str, str]:
+    """Return evaluator, expression and what is wrong with them."""
+    if run.type == "JSON_JQ_TRANSFORM":
+        query = run.input.get("queryExpression")
+        return "jq", str(query or ""), "" if query else "queryExpression is missing"
+    if run.type == "LAMBDA":
+        body = run.input.get("scriptExpression") or node.step.expression
+        return "lambda", str(body or ""), "" if body else "scriptExpression is missing"
+    evaluator = str(run.input.get("evaluatorType") or node.step.evaluator or "javascript")
+    expression = run.input.get("expression") or node.step.expression
+    if not expression or not isinstance(expression, str):
+        return evaluator, "", "expression is missing"
+    if evaluator == "value-param":
+        return evaluator, expression, ""
+    if evaluator not in _EVALUATORS:
+        return evaluator, expression, f"evaluatorType {evaluator!r} is not supported"
+    return "javascript", expression, ""
+
+
+def _finish(work: Work, node: Node, run: StepRun, answer: Answer) -> None:
+    if answer.error:
+        # A script that is wrong stays wrong; one that took too long may not (definitions.md §5.16).
+        lasting = run.type == "INLINE" and answer.error_class == "error"
+        kind = ErrorClass.FAILED_TERMINAL if lasting else ErrorClass.FAILED
+        base.fail(work, node, run, answer.error, error_class=kind, output={"error": answer.error})
+        return
+    if run.type == "JSON_JQ_TRANSFORM":
+        results = answer.value if isinstance(answer.value, list) else []
+        base.complete(work, run, {"result": results[0] if results else None, "resultList": results})
+        return
+    base.complete(work, run, {"result": answer.value})
