@@ -14,3 +14,6 @@ urlpatterns = [
     # Last: whatever else is asked for under /api/ is answered in JSON.
     path("", include("orchestrator.api.unknown")),
 ]
+
+handler403 = "orchestrator.views.refusals.no_access"
+handler404 = "orchestrator.views.refusals.page_not_found"

@@ -1,0 +1,10 @@
+"""What every page view is given: a request whose user is signed in."""
+
+from django.contrib.auth.models import User
+from django.http import HttpRequest
+
+
+class PageRequest(HttpRequest):
+    """A request that passed the sign-in wall; anonymous ones were sent to the sign-in page."""
+
+    user: User
