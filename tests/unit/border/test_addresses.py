@@ -15,7 +15,7 @@ PRIVATE = (ip_network("127.0.0.0/8"), ip_network("10.0.0.0/8"), ip_network("::1/
 @pytest.mark.parametrize(
     "address",
     [
-        "0.0.0.0",
+        "0.0.0.0",  # noqa: S104 - it is refused
         "0.1.2.3",
         "10.0.0.1",
         "100.64.0.1",
@@ -76,7 +76,7 @@ def test_allowed_network_opens_its_addresses(address):
 @pytest.mark.parametrize(
     "address",
     [
-        "0.0.0.0",
+        "0.0.0.0",  # noqa: S104 - it is refused
         "169.254.169.254",
         "::ffff:169.254.169.254",
         "64:ff9b::169.254.169.254",

@@ -96,9 +96,7 @@ def test_answer_with_everything(server):
     server.script["/a?b=c"] = answer(b"hello", status="201 Made", X_Own="one")
 
     found = http.call(
-        HttpRequest(
-            method="POST", url=server.url("/a?b=c"), headers=(("X-Mine", "ü"),), body=b"{}"
-        )
+        HttpRequest(method="POST", url=server.url("/a?b=c"), headers=(("X-Mine", "ü"),), body=b"{}")
     )
 
     assert (found.status, found.reason_phrase, found.body) == (201, "Made", b"hello")
@@ -259,7 +257,7 @@ def test_no_answer_in_time_may_have_taken_effect(server):
 @pytest.mark.parametrize(
     "broken",
     [
-        pytest.param(lambda connection: None, id="closed"),
+        pytest.param(lambda _: None, id="closed"),
         pytest.param(
             lambda connection: connection.setsockopt(
                 socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0"
@@ -268,7 +266,9 @@ def test_no_answer_in_time_may_have_taken_effect(server):
         ),
         pytest.param(lambda connection: connection.sendall(b"garbage\r\n\r\n"), id="no HTTP"),
         pytest.param(
-            lambda connection: connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab"),
+            lambda connection: connection.sendall(
+                b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab"
+            ),
             id="half a body",
         ),
     ],
@@ -375,7 +375,9 @@ def test_redirects_end_after_three(server):
     assert len(server.heard) == 4
 
 
-@pytest.mark.parametrize("location", ["http://10.0.0.1/", "file:///etc/passwd", "http://[fe80::1]/"])
+@pytest.mark.parametrize(
+    "location", ["http://10.0.0.1/", "file:///etc/passwd", "http://[fe80::1]/"]
+)
 def test_redirect_to_a_closed_address_is_refused(server, location):
     server.script["/a"] = answer(status="302 Found", Location=location)
 

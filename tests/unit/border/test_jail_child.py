@@ -26,14 +26,14 @@ def pid_of(child):
 
 
 def test_child_holds_nothing_but_its_pipes(child):
-    descriptors = sorted(os.listdir(f"/proc/{pid_of(child)}/fd"))
+    descriptors = sorted(entry.name for entry in Path(f"/proc/{pid_of(child)}/fd").iterdir())
     environment = Path(f"/proc/{pid_of(child)}/environ").read_bytes()
     status = Path(f"/proc/{pid_of(child)}/status").read_text(encoding="ascii")
     limits = Path(f"/proc/{pid_of(child)}/limits").read_text(encoding="ascii")
 
     assert descriptors == ["0", "1", "2"]
     assert environment == b""
-    assert os.readlink(f"/proc/{pid_of(child)}/cwd") == "/"
+    assert Path(f"/proc/{pid_of(child)}/cwd").readlink() == Path("/")
     assert "NoNewPrivs:\t1" in status
     rows = {row[:26].strip(): row[26:].split() for row in limits.splitlines()}
     assert rows["Max address space"][:2] == ["268435456", "268435456"]

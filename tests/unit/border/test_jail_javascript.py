@@ -42,7 +42,9 @@ def run(source, data=None, **options):
         pytest.param("0.5", None, 0.5, id="fraction"),
         pytest.param("$ + 1", 4, 5, id="scalar data"),
         pytest.param("$.t", {"t": "ü😀\n\"'"}, "ü😀\n\"'", id="text"),
-        pytest.param("Object.keys($)", {"__proto__": 1}, ["__proto__"], id="a key called __proto__"),
+        pytest.param(
+            "Object.keys($)", {"__proto__": 1}, ["__proto__"], id="a key called __proto__"
+        ),
         pytest.param("['\\ud800']", None, ["\ufffd"], id="half a pair is replaced"),
     ],
 )
@@ -189,7 +191,11 @@ def test_large_data_arrive_whole():
         ("while (true) {}", False, None),
         ("return 1", True, None),
         ("return 1", False, "SyntaxError: return not in a function (line 1)"),
-        ("let a = 1;\nlet a = 2;", False, "SyntaxError: invalid redefinition of lexical identifier"),
+        (
+            "let a = 1;\nlet a = 2;",
+            False,
+            "SyntaxError: invalid redefinition of lexical identifier",
+        ),
     ],
 )
 def test_syntax_is_checked_without_running(source, body, message):

@@ -81,7 +81,7 @@ def test_program_that_asks_for_more_than_its_input_is_refused(program, word):
         "reduce range(1e9) as $i ([]; . + [$i])",
         "[., .] | until(false; .)",
         "{} | .[1e9 | tostring] | recurse(.; true)",
-        "[limit(100000; repeat(\"xxxxxxxxxx\"))]",
+        '[limit(100000; repeat("xxxxxxxxxx"))]',
         ".[999999999] = 1",
     ],
 )

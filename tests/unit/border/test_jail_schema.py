@@ -46,9 +46,7 @@ def test_valid_data_have_no_problems():
             {
                 "$ref": "#/$defs/a0",
                 "$defs": {
-                    **{
-                        f"a{n}": {"allOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(30)
-                    },
+                    **{f"a{n}": {"allOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(30)},
                     "a30": {},
                 },
             },
