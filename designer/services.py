@@ -104,7 +104,9 @@ def publish_draft(
     """
     workflow = versions.find_workflow(name)
     policy.require(actor, Permission.PUBLISH_VERSION, workflow)
-    checked = checks.examine(document=dict(_present(workflow, revision).definition))
+    checked = checks.examine(
+        document=dict(_present(workflow, revision).definition), publisher=versions.name_of(actor)
+    )
     checks.require_sound(checked)
     with transaction.atomic(durable=True):
         workflow = versions.lock_workflow(name)

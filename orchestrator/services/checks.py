@@ -12,9 +12,9 @@ from orchestrator.border.jail.scripts import Language, ScriptCall
 from orchestrator.engine.canonical import JSONValue, canonical
 from orchestrator.engine.definition import document as documents
 from orchestrator.engine.definition import problems as problem_values
-from orchestrator.engine.definition import validation
 from orchestrator.engine.definition.model import Definition, Kind, Problem
 from orchestrator.engine.definition.scripts import scripts_of
+from orchestrator.engine.definition.validation.check import check
 from orchestrator.models import TaskDefinition
 from orchestrator.services import facts
 from orchestrator.services.errors import Invalid
@@ -37,12 +37,20 @@ class Checked:
         return self.definition is None or any(row.severity == "error" for row in self.problems)
 
 
-def examine(*, document: JSONValue, inline: bool = False) -> Checked:
-    """Find everything wrong with a document; never raises for its content."""
+def examine(*, document: JSONValue, inline: bool = False, publisher: str = "") -> Checked:
+    """Find everything wrong with a document; never raises for its content.
+
+    Args:
+        document: What was sent.
+        inline: It is run as it is, without being registered.
+        publisher: Name of who is about to publish it; empty while nobody is.
+    """
     parsed = documents.parse(document, inline=inline, task_templates=_task_templates(document))
     problems = list(parsed.problems)
     if parsed.definition is not None:
-        problems += validation.check(parsed.definition, facts.facts_for(parsed.definition))
+        problems += check(
+            parsed.definition, facts.facts_for(parsed.definition, publisher=publisher)
+        )
         problems += _script_problems(parsed.definition)
         problems += _size_problems(parsed.definition)
     held = document if isinstance(document, Mapping) else {}

@@ -79,7 +79,7 @@ def register(
     """
     name = document.get("name") if isinstance(document, Mapping) else None
     _require_registering(actor, Workflow.objects.filter(name=name).first())
-    checked = checks.examine(document=document)
+    checked = checks.examine(document=document, publisher=name_of(actor))
     definition = checks.require_sound(checked)
     with transaction.atomic(durable=True):
         workflow, is_new = _workflow_locked(actor, definition)
@@ -143,7 +143,7 @@ def inline_version(*, actor: "Actor", document: JSONValue) -> WorkflowVersion:
             return known
     else:
         policy.require_global(actor, GlobalPermission.CREATE_WORKFLOW)
-    checked = checks.examine(document=document, inline=True)
+    checked = checks.examine(document=document, inline=True, publisher=name_of(actor))
     definition = checks.require_sound(checked)
     if workflow is None:
         workflow, _ = _create_workflow(actor, definition.name, is_listed=False)
@@ -249,6 +249,11 @@ def content_digest(document: JSONValue) -> str:
     if not isinstance(document, Mapping):
         return digest(document)
     return digest({key: value for key, value in document.items() if key not in _NOT_CONTENT})
+
+
+def name_of(actor: "Actor") -> str:
+    """Return the user name of an actor; the system has none."""
+    return actor.get_username() if actor is not None else ""
 
 
 def _register_locked(

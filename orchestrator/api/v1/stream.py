@@ -198,14 +198,16 @@ class Bell:
 
     def __init__(self, topic: str) -> None:
         self._topic = topic
-        self._hang()
+        self._is_fresh = True
+        self._ring = self._hung()
 
     async def wait(self) -> None:
         """Wait for a ring, but no longer than until the next sign of life is due."""
         seconds = LOOK_AGAIN_SECONDS if self._is_fresh else HEARTBEAT_SECONDS
         await asyncio.wait({self._ring}, timeout=seconds)
         if self._ring.done():
-            self._hang()
+            self._ring = self._hung()
+            self._is_fresh = True
         else:
             self._is_fresh = False
 
@@ -213,9 +215,8 @@ class Bell:
         """Take it down."""
         self._ring.cancel()
 
-    def _hang(self) -> None:
-        self._ring = asyncio.create_task(doorbell.wait_async(self._topic, LIFETIME_SECONDS))
-        self._is_fresh = True
+    def _hung(self) -> "asyncio.Task[bool]":
+        return asyncio.create_task(doorbell.wait_async(self._topic, LIFETIME_SECONDS))
 
 
 async def _read(question: Callable[[], T]) -> T:

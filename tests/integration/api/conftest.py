@@ -28,13 +28,13 @@ MOMENT = datetime(2026, 5, 4, 12, 30, tzinfo=UTC)
 @pytest.fixture
 def superuser(db: None) -> User:
     """Somebody who may do everything."""
-    return User.objects.create_superuser("root", password="a-long-password")
+    return User.objects.create_superuser("root")
 
 
 @pytest.fixture
 def make_user(db: None) -> Callable[[str], User]:
     """Make people."""
-    return lambda name: User.objects.create_user(name, password="a-long-password")
+    return lambda name: User.objects.create_user(name)
 
 
 @pytest.fixture

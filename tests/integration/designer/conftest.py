@@ -1,0 +1,11 @@
+"""People and clients of the designer's tests."""
+
+from tests.integration.api.conftest import (
+    client_of,
+    give_role,
+    make_user,
+    make_workflow,
+    superuser,
+)
+
+__all__ = ["client_of", "give_role", "make_user", "make_workflow", "superuser"]
