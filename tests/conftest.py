@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.db import connection
 from playwright.sync_api import Browser, Page, sync_playwright
+from pytest_django import DjangoDbBlocker
 
+from orchestrator.audit import triggers
 from scripts import system
 from tests.processes import Installation, installation_on_sqlite, installation_on_test_services
 
@@ -26,6 +29,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for marker, reason in missing.items():
             if reason and item.get_closest_marker(marker):
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def pytest_sessionfinish() -> None:
+    """Remove what SQLite leaves beside a database that was still open when it was dropped."""
+    name = str(settings.DATABASES["default"].get("TEST", {}).get("NAME") or "")
+    if name.endswith(".sqlite3"):
+        for left in Path(name).parent.glob(f"{Path(name).name}*"):
+            left.unlink(missing_ok=True)
 
 
 @pytest.fixture
@@ -64,3 +75,13 @@ def page(browser: Browser) -> Iterator[Page]:
     context = browser.new_context()
     yield context.new_page()
     context.close()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
+    """Let tests that commit be cleaned up: the guard of the audit trail refuses to be emptied.
+
+    The tests of that guard put it back inside their own transaction.
+    """
+    with django_db_blocker.unblock():
+        triggers.remove(connection)
