@@ -199,10 +199,12 @@ class SagaFields(Fields):
         return default
 
     def coerced(self, key: str, default: int) -> int | None:
-        """Return the whole number; nothing else is taken for one."""
+        """Return the whole number; nothing else is taken for one, but `3.0`, which is 3."""
         value = self.given(key)
         if value is None:
             return default
+        if isinstance(value, float):
+            return int(value) if value.is_integer() else None
         return value if isinstance(value, int) and not isinstance(value, bool) else None
 
     def number(self, key: str, default: float, *, least: float = 0) -> float:
