@@ -34,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_sessionfinish() -> None:
     """Remove what SQLite leaves beside a database that was still open when it was dropped."""
     name = str(settings.DATABASES["default"].get("TEST", {}).get("NAME") or "")
-    if name.endswith(".sqlite3"):
+    if ".sqlite3" in name:
         for left in Path(name).parent.glob(f"{Path(name).name}*"):
             left.unlink(missing_ok=True)
 

@@ -11,6 +11,7 @@ SQLITE_PRAGMAS = (
     "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; "
     "PRAGMA busy_timeout=20000; PRAGMA journal_size_limit=67108864"
 )
+MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108  for the databases of tests only
 POOL_SIZE = {"web": 10, "embedded": 20}
 
 
@@ -32,8 +33,13 @@ def _sqlite(given: dict[str, Any]) -> dict[str, Any]:
             "init_command": SQLITE_PRAGMAS,
         },
         # A file of its own for each test process: real locks, and no clash with another run.
-        "TEST": {"NAME": str(Path(tempfile.gettempdir()) / f"amends-test-{os.getpid()}.sqlite3")},
+        "TEST": {"NAME": str(_test_folder() / f"amends-test-{os.getpid()}.sqlite3")},
     }
+
+
+def _test_folder() -> Path:
+    """Return a folder in memory where there is one: every commit of a test is synced to disk."""
+    return MEMORY_FOLDER if os.access(MEMORY_FOLDER, os.W_OK) else Path(tempfile.gettempdir())
 
 
 def _postgresql(role: str, given: dict[str, Any]) -> dict[str, Any]:
