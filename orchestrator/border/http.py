@@ -21,6 +21,7 @@ import httpcore
 import httpx
 from django.conf import settings
 
+from orchestrator import metrics
 from orchestrator.border import bodies
 from orchestrator.border.network import AddressRefused, CallState, GuardedBackend, Rules
 from orchestrator.engine.outcomes import CallError
@@ -163,6 +164,7 @@ def _once(request: HttpRequest) -> HttpAnswer:
         ) as response:
             return _read(request, response)
     except AddressRefused as error:
+        metrics.EGRESS_REFUSALS.labels(reason="address").inc()
         message = f"Calling {error} is not allowed: it is not a public address."
         raise NotSent(message, error=CallError.REFUSED) from error
     except httpcore.LocalProtocolError as error:
@@ -217,8 +219,7 @@ def _redirected(request: HttpRequest, answer: HttpAnswer) -> HttpRequest | None:
     except (httpx.InvalidURL, UnicodeError):
         return None
     if (here.scheme, there.scheme) == ("https", "http"):
-        message = "A redirect from https to http is not allowed."
-        raise NotSent(message, error=CallError.REFUSED)
+        raise _refused("A redirect from https to http is not allowed.")
     headers = request.headers
     if _origin(here) != _origin(there):
         headers = tuple(row for row in headers if row[0].lower() not in _NOT_FOR_OTHER_HOSTS)
@@ -256,6 +257,7 @@ def _url(text: str) -> httpx.URL:
 
 
 def _refused(message: str) -> NotSent:
+    metrics.EGRESS_REFUSALS.labels(reason="request").inc()
     return NotSent(message, error=CallError.REFUSED)
 
 

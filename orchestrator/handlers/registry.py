@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from orchestrator.engine.outcomes import Failed, Outcome, Succeeded, Unknown, Waiting
+from orchestrator.failpoints import failpoint
 from orchestrator.handlers import results
 from orchestrator.handlers.base import TerminalError, UnknownOutcome, Work
 
@@ -132,7 +133,9 @@ def run(work: Work) -> Outcome:
     handler = find(work.type, work.name)
     if handler is None:
         return Failed(reason=f"No handler for {work.name!r} ({work.type}) is loaded here.")
+    failpoint("call.before")
     outcome = _perform(handler, work)
+    failpoint("call.after")
     if isinstance(outcome, Unknown) and not work.saga:
         return Failed(reason=outcome.reason, output=outcome.output, timed_out=outcome.timed_out)
     return outcome

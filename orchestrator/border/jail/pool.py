@@ -8,6 +8,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any, cast
 
+from orchestrator import metrics
 from orchestrator.border.input import clean
 from orchestrator.border.jail.process import (
     ChildDied,
@@ -74,8 +75,10 @@ class _Pool:
         try:
             return _result(self._ask(message, _UNTIL_KILLED[call.budget]))
         except ChildTimeout:
+            metrics.JAIL_KILLS.labels(reason="timeout").inc()
             return failure(ErrorKind.TIMEOUT, "The script ran out of time and was stopped.")
         except ChildDied:
+            metrics.JAIL_KILLS.labels(reason="died").inc()
             return failure(ErrorKind.ERROR, "The script used too much memory and was stopped.")
 
     def _ask(self, message: dict[str, Any], seconds: float) -> dict[str, Any]:
@@ -89,7 +92,7 @@ class _Pool:
     def _ask_once(self, message: dict[str, Any], seconds: float) -> dict[str, Any]:
         with self._lock:
             child = self._idle.pop() if self._idle else None
-        child = child or JailProcess()
+        child = child or _started()
         answer = child.ask(message, seconds=seconds)
         if child.is_spent:
             child.kill()
@@ -140,6 +143,11 @@ def _after_fork() -> None:
 
 atexit.register(close)
 os.register_at_fork(after_in_child=_after_fork)
+
+
+def _started() -> JailProcess:
+    metrics.JAIL_RESTARTS.inc()
+    return JailProcess()
 
 
 def _refusal(call: ScriptCall) -> ScriptResult | None:

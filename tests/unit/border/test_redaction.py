@@ -5,17 +5,21 @@ from __future__ import annotations
 import base64
 import json
 import time
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
 
 from orchestrator.border.redaction import BLOT, Redactor, redact, redact_text
 
+if TYPE_CHECKING:
+    from orchestrator.engine.canonical import JSONValue
+
 SECRET = 'pa"ss/wörd+1'
 
 
 def test_values_under_telling_keys():
-    value = {
+    value: JSONValue = {
         "accessToken": "a",
         "client_secret": {"a": 1},
         "Password": 7,
@@ -86,7 +90,7 @@ def test_short_secret_blots_out_nothing():
 
 
 def test_deep_value_is_cut():
-    value: object = "x"
+    value: JSONValue = "x"
     for _ in range(5000):
         value = [value]
 
