@@ -23,5 +23,6 @@ urlpatterns = [
     path("api/v1/audit", audit.AuditView.as_view(), name="api-audit"),
     path("api/v1/audit/verify", audit.AuditVerifyView.as_view(), name="api-audit-verify"),
     path("api/v1/audit/export", audit.AuditExportView.as_view(), name="api-audit-export"),
+    path("api/v1/", include("orchestrator.api.v1.urls")),
     path("api/", include("orchestrator.api.conductor.urls")),
 ]
