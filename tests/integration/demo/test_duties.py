@@ -4,6 +4,7 @@ from datetime import datetime
 from decimal import Decimal
 
 import pytest
+from django.contrib.auth import get_user_model
 from django.http.response import HttpResponseBase
 from django.test import Client
 
@@ -198,9 +199,12 @@ def test_participants_need_no_login_and_no_csrf_token(method, verb):
 def test_participants_are_gone_without_the_demo(client: Client, settings, method, verb):
     settings.AMENDS_DEMO = False
 
-    answer = called(client, method, verb)
+    stranger = called(client, method, verb)
+    client.force_login(get_user_model().objects.create_user("reader"))
+    reader = called(client, method, verb)
 
-    assert answer.status_code == 404
+    # A stranger is stopped at the door, before it is known what would be behind it.
+    assert (stranger.status_code, reader.status_code) == (401, 404)
     assert not Effect.objects.exists()
 
 
