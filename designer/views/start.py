@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
@@ -14,9 +14,11 @@ from orchestrator.access import policy
 from orchestrator.access.errors import Refusal
 from orchestrator.access.permissions import Permission
 from orchestrator.border.input import LARGE_LIMITS, InputError, parse_json
-from orchestrator.engine.canonical import JSONValue
 from orchestrator.selectors import executions, workflows
 from orchestrator.services import executions as service
+
+if TYPE_CHECKING:
+    from orchestrator.engine.canonical import JSONValue
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -7,8 +7,8 @@ from orchestrator.engine.definition.model import Definition, EffectClass, Step
 
 CONTROL = frozenset(
     {
-        "SWITCH", "DECISION", "FORK_JOIN", "FORK_JOIN_DYNAMIC", "JOIN", "EXCLUSIVE_JOIN", "DO_WHILE",
-        "SUB_WORKFLOW", "TERMINATE", "SET_VARIABLE", "NOOP", "COMPENSATE",
+        "SWITCH", "DECISION", "FORK_JOIN", "FORK_JOIN_DYNAMIC", "JOIN", "EXCLUSIVE_JOIN",
+        "DO_WHILE", "SUB_WORKFLOW", "TERMINATE", "SET_VARIABLE", "NOOP", "COMPENSATE",
     }
 )  # fmt: skip
 HIDDEN = frozenset({"JOIN", "EXCLUSIVE_JOIN"})

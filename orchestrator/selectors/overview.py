@@ -103,7 +103,12 @@ def counts_since(*, actor: "User | None", since: datetime) -> list[WorkflowCount
     counts = [
         WorkflowCounts(
             name=row["workflow_name"],
-            **{key: row[key] for key in row if key != "workflow_name"},
+            runs=row["runs"],
+            succeeded=row["succeeded"],
+            failed=row["failed"],
+            undone=row["undone"],
+            attention=row["attention"],
+            last=row["last"],
         )
         for row in found
     ]

@@ -101,7 +101,7 @@ def logs_of(
 ) -> list[dict[str, Any]]:
     """Return the last lines that workers logged about a step run, oldest first."""
     execution = executions.find_execution(actor=actor, execution_id=execution_id)
-    attempts = Attempt.objects.filter(step_run__execution=execution, step_run=step_id)
+    attempts = Attempt.objects.filter(step_run__execution=execution, step_run__pk=step_id)
     rows = AttemptLog.objects.filter(attempt_id__in=attempts.values("pk"))
     found = list(rows.order_by("-id")[:LOG_LINES_SHOWN])
     return [{"at": iso(row.at), "line": row.line} for row in reversed(found)]

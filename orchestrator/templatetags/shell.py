@@ -1,13 +1,18 @@
-"""Tags of the frame: icons, theme and density, the main navigation, addresses with a changed query."""
+"""Tags of the frame: icons, theme and density, the main navigation, changed queries."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from django import template
-from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest
+    from django.utils.safestring import SafeString
 
 register = template.Library()
 

@@ -41,6 +41,12 @@ def kind(step_type: str) -> str:
     return KINDS.get(step_type, step_type.replace("_", " ").capitalize())
 
 
+@register.filter
+def policy(name: str | None) -> str:
+    """Say in words who lets an undo start."""
+    return POLICIES[UndoPolicy(name)][2] if name else POLICIES[UndoPolicy.AUTOMATIC][2]
+
+
 @register.simple_tag
 def policy_badge(compensation: Compensation) -> SafeString:
     """Show who lets an undo start."""

@@ -10,11 +10,12 @@ from django.utils.safestring import SafeString
 
 register = template.Library()
 
+NEVER = "\N{EN DASH}"
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
 
 @register.simple_tag
-def moment(value: datetime | str | None, empty: str = "–") -> SafeString:
+def moment(value: datetime | str | None, empty: str = NEVER) -> SafeString:
     """Draw a moment as a `time` element that a small script keeps fresh."""
     when = as_datetime(value)
     if when is None:
@@ -29,7 +30,7 @@ def moment(value: datetime | str | None, empty: str = "–") -> SafeString:
 
 
 @register.simple_tag
-def clock(value: datetime | str | None, empty: str = "–") -> SafeString:
+def clock(value: datetime | str | None, empty: str = NEVER) -> SafeString:
     """Draw a moment as date and time to the millisecond, for logs."""
     when = as_datetime(value)
     if when is None:

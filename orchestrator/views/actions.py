@@ -117,7 +117,10 @@ def _first(*reasons: str) -> str:
 
 def _why_no_retry(state: ExecutionState, detail: Row) -> str:
     if any(entry["state"] not in UNTOUCHED for entry in detail["ledger"]):
-        return "An undo of this run was already planned or sent, so it cannot go on from here. Start a new run."
+        return (
+            "Something in this run was already undone, or is about to be, so it cannot go on from "
+            "here. Start a new run."
+        )
     if state not in (ExecutionState.FAILED, ExecutionState.TIMED_OUT, ExecutionState.TERMINATED):
         return "Only a failed run can be tried again."
     return ""

@@ -51,12 +51,9 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def no_access(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """Answer somebody who lacks a right: which one, and who can give it."""
-    known = isinstance(exception, Refusal)
-    context = {
-        "message": exception.message if known else "",
-        "permission": exception.details.get("permission", "") if known else "",
-        "ask": exception.details.get("ask", ()) if known else (),
-    }
+    context: dict[str, object] = {}
+    if isinstance(exception, Refusal):
+        context = {"message": exception.message, **exception.details}
     return render(request, "403.html", context, status=HTTPStatus.FORBIDDEN)
 
 
