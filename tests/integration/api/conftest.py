@@ -34,7 +34,7 @@ def superuser(db: None) -> User:
 @pytest.fixture
 def make_user(db: None) -> Callable[[str], User]:
     """Make people."""
-    return lambda name: User.objects.create_user(name)
+    return User.objects.create_user
 
 
 @pytest.fixture
