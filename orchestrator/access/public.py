@@ -12,6 +12,8 @@ PUBLIC_ROUTES = frozenset(
         ("GET", "metrics"),
         ("GET", "login/"),
         ("POST", "login/"),
+        # The sign-in page has the theme menu as well; it sets a cookie and nothing else.
+        ("POST", "settings/theme/"),
         ("POST", "api/token"),
         ("GET", "api/health"),
         ("GET", "api/version"),

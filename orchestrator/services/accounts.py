@@ -146,6 +146,13 @@ def exchange_key(*, key_id: str, secret: str, address: str) -> str:
 
 
 @transaction.atomic(durable=True)
+def forget_expired_tokens() -> int:
+    """Delete tokens that ended a day ago; called now and then by whoever tidies up."""
+    deleted, _ = ApiToken.objects.filter(expires_at__lt=timezone.now() - TOKEN_MEMORY).delete()
+    return deleted
+
+
+@transaction.atomic(durable=True)
 def _exchange(*, key_id: str, secret: str) -> str | None:
     now = timezone.now()
     key = ApiKey.objects.select_related("user").filter(key_id=key_id).first()

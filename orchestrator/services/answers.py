@@ -77,3 +77,10 @@ def _reserve(*, actor_id: int, key: str, request_hash: str) -> StoredAnswer | No
     except IntegrityError:
         return rows.get()
     return None
+
+
+@transaction.atomic(durable=True)
+def forget_old() -> int:
+    """Delete answers that are older than a day; called now and then by whoever tidies up."""
+    deleted, _ = StoredAnswer.objects.filter(created_at__lt=timezone.now() - KEPT).delete()
+    return deleted
