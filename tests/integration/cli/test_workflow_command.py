@@ -1,0 +1,152 @@
+"""`manage.py workflow`: exit codes, places of problems, JSON on standard output."""
+
+import json
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+
+from orchestrator.models import Workflow, WorkflowVersion
+from orchestrator.services import versions
+from tests.integration.api.conftest import make_execution, make_plan, make_step
+from tests.integration.api.test_registering import a_definition, a_saga
+from tests.integration.cli.conftest import Said
+
+Command = Callable[..., Said]
+WITHOUT_EFFECT = {"name": "call", "taskReferenceName": "call", "type": "SIMPLE"}
+
+
+def stored(folder: Path, value: Any, name: str = "definition.json") -> Path:
+    path = folder / name
+    path.write_text(value if isinstance(value, str) else json.dumps(value, indent=2))
+    return path
+
+
+def test_a_good_file_passes(workflow_command: Command, tmp_path: Path) -> None:
+    said = workflow_command("validate", stored(tmp_path, a_definition()))
+
+    assert (said.code, said.out, said.err) == (0, "", "")
+
+
+def test_a_problem_is_named_with_file_line_code_and_message(
+    workflow_command: Command, tmp_path: Path
+) -> None:
+    path = stored(tmp_path, a_saga("orders", WITHOUT_EFFECT))
+
+    said = workflow_command("validate", path)
+
+    assert said.code == 1
+    place, _, rest = said.err.partition(" ")
+    line = 1 + path.read_text().split("\n").index("    {")
+    assert place == f"{path}:{line}:"
+    assert rest.startswith("E1 ")
+
+
+def test_problems_as_json(workflow_command: Command, tmp_path: Path) -> None:
+    good = workflow_command("validate", stored(tmp_path, a_definition()), "--json")
+    bad = workflow_command("validate", stored(tmp_path, a_saga("orders", WITHOUT_EFFECT)), "--json")
+
+    assert (good.code, json.loads(good.out)) == (0, {"problems": []})
+    assert bad.code == 1
+    assert "E1" in {problem["code"] for problem in json.loads(bad.out)["problems"]}
+    assert bad.err == ""
+
+
+BROKEN = ['{"name": "x",\n "tasks": [}', '{"name": "x",\n "name": "y"}', '{"a":\n NaN}']
+
+
+@pytest.mark.parametrize("text", BROKEN)
+def test_what_is_no_json_is_placed_too(
+    workflow_command: Command, tmp_path: Path, text: str
+) -> None:
+    path = stored(tmp_path, text)
+
+    said = workflow_command("validate", path)
+    as_json = workflow_command("validate", path, "--json")
+
+    assert said.code == as_json.code == 1
+    assert said.err.startswith(f"{path}:")
+    assert json.loads(as_json.out)["problems"][0]["severity"] == "error"
+
+
+def test_a_missing_file_is_named(workflow_command: Command, tmp_path: Path) -> None:
+    said = workflow_command("validate", tmp_path / "nosuch.json")
+
+    assert said.code == 1
+    assert "nosuch.json" in said.err
+
+
+def test_publishing(workflow_command: Command, tmp_path: Path) -> None:
+    path = stored(tmp_path, a_definition())
+
+    first = workflow_command("publish", path, "--note", "by hand")
+    again = workflow_command("publish", path, "--json")
+
+    assert (first.code, first.out) == (0, "Published orders version 1.\n")
+    assert json.loads(again.out) == {
+        "name": "orders",
+        "version": 1,
+        "created": False,
+        "problems": [],
+    }
+    assert WorkflowVersion.objects.get().note == "by hand"
+
+
+def test_what_has_errors_is_not_published(workflow_command: Command, tmp_path: Path) -> None:
+    path = stored(tmp_path, a_saga("orders", WITHOUT_EFFECT))
+
+    said = workflow_command("publish", path)
+    as_json = workflow_command("publish", path, "--json")
+
+    assert said.code == as_json.code == 1
+    assert f"{path}:" in said.err
+    assert "E1" in said.err
+    assert "E1" in {problem["code"] for problem in json.loads(as_json.out)["problems"]}
+    assert not Workflow.objects.exists()
+
+
+def test_acting_as_somebody_takes_their_rights(
+    workflow_command: Command, tmp_path: Path, make_user: Callable[[str], User]
+) -> None:
+    make_user("person")
+    path = stored(tmp_path, a_definition())
+
+    assert workflow_command("publish", path, "--as", "person").code == 1
+    assert workflow_command("publish", path, "--as", "nobody").code == 1
+    assert not Workflow.objects.exists()
+
+
+def test_exporting_gives_the_definition_back(workflow_command: Command) -> None:
+    versions.register(actor=None, document=a_definition())
+    versions.register(actor=None, document=a_definition(version=2, description="new"))
+
+    newest = workflow_command("export", "orders")
+    first = workflow_command("export", "orders", "--version", "1")
+
+    assert json.loads(newest.out)["description"] == "new"
+    assert json.loads(first.out) == a_definition()
+    assert workflow_command("export", "nosuch").code == 1
+    assert workflow_command("export", "orders", "--version", "9").code == 1
+
+
+def test_showing(workflow_command: Command, make_workflow: Callable[..., Workflow]) -> None:
+    execution = make_execution(
+        make_workflow(),
+        state="NEEDS_ATTENTION",
+        failure={"taskReferenceName": "ship", "message": "HTTP 422"},
+    )
+    make_step(execution, "charge", seq=1, entry_state="MANUAL")
+    make_plan(execution)
+
+    said = workflow_command("show", execution.pk)
+    as_json = workflow_command("show", execution.pk, "--json")
+
+    assert said.code == 0
+    assert f"{execution.pk} orders v1 NEEDS_ATTENTION" in said.out
+    assert "failed: ship: HTTP 422" in said.out
+    assert json.loads(as_json.out)["id"] == str(execution.pk)
+    assert workflow_command("show", uuid.uuid4()).code == 1
+    assert workflow_command("show", "not-an-id").code == 1
