@@ -1,15 +1,20 @@
 """A server with rows behind it, and a browser that is signed in and watched."""
 
 import os
+import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
+import uvicorn
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import Client
 from playwright.sync_api import Browser, ConsoleMessage, Page
-from pytest_django.live_server_helper import LiveServer
+
+from orchestrator.config.asgi import application
+from tests.processes import free_port
 
 Visit = Callable[..., "Visitor"]
 
@@ -41,6 +46,27 @@ def _rows_beside_the_browser() -> Iterator[None]:
     del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
 
 
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """The address of our pages, served as in production but on the database of the tests.
+
+    Event streams need a real ASGI server, so Django's own live server will not do.
+    """
+    port = free_port()
+    running = uvicorn.Server(
+        uvicorn.Config(application, host="127.0.0.1", port=port, log_level="error", lifespan="off")
+    )
+    thread = threading.Thread(target=running.run, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 30
+    while not running.started and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert running.started
+    yield f"http://127.0.0.1:{port}"
+    running.force_exit = running.should_exit = True
+    thread.join(10)
+
+
 @pytest.fixture
 def admin(transactional_db: None) -> User:
     """Somebody who may do everything."""
@@ -48,7 +74,7 @@ def admin(transactional_db: None) -> User:
 
 
 @pytest.fixture
-def visit(browser: Browser, live_server: LiveServer) -> Iterator[Visit]:
+def visit(browser: Browser, server: str) -> Iterator[Visit]:
     """Open pages as somebody, or as nobody, in a browser context of their own."""
     contexts = []
 
@@ -60,10 +86,10 @@ def visit(browser: Browser, live_server: LiveServer) -> Iterator[Visit]:
             client.force_login(user)
             value = client.cookies[settings.SESSION_COOKIE_NAME].value
             context.add_cookies(
-                [{"name": settings.SESSION_COOKIE_NAME, "value": value, "url": live_server.url}]
+                [{"name": settings.SESSION_COOKIE_NAME, "value": value, "url": server}]
             )
         page = context.new_page()
-        visitor = Visitor(page=page, address=live_server.url)
+        visitor = Visitor(page=page, address=server)
         page.on("console", visitor.hear)
         page.on("pageerror", lambda error: visitor.complaints.append(str(error)))
         return visitor

@@ -24,9 +24,7 @@ SPRAWL = "document.documentElement.scrollWidth - innerWidth"
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_page_has_its_landmarks_and_breaks_no_rule(
-    visit: Visit, admin: User, path: str
-) -> None:
+def test_a_page_has_its_landmarks_and_breaks_no_rule(visit: Visit, admin: User, path: str) -> None:
     an_undone_order(a_workflow())
     visitor = visit(admin)
 

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from orchestrator.models import Execution
 from tests.e2e.conftest import Visit
-from tests.factories.runs import a_run, a_step, a_workflow, an_undone_order
+from tests.factories.runs import a_run, a_step, a_workflow, an_event, an_undone_order
 
 pytestmark = [pytest.mark.chromium, pytest.mark.django_db(transaction=True)]
 
@@ -58,9 +58,7 @@ def test_the_steps_view_filters(visit: Visit, admin: User) -> None:
 
 
 @pytest.mark.parametrize("view", ["saga", "timeline", "steps", "events", "data", "json"])
-def test_every_view_has_an_address_and_a_marked_tab(
-    visit: Visit, admin: User, view: str
-) -> None:
+def test_every_view_has_an_address_and_a_marked_tab(visit: Visit, admin: User, view: str) -> None:
     run = an_undone_order(a_workflow())
     visitor = visit(admin)
 
@@ -79,7 +77,8 @@ def test_the_page_follows_a_run_without_a_reload(visit: Visit, admin: User) -> N
     page.evaluate("window.sameDocument = true")
 
     type(step).objects.filter(pk=step.pk).update(state="COMPLETED")
-    Execution.objects.filter(pk=run.pk).update(state="COMPLETED")
+    Execution.objects.filter(pk=run.pk).update(state="COMPLETED", head=1)
+    an_event(run, 1, "execution.completed")
 
     expect(state).to_contain_text("Succeeded", timeout=15_000)
     expect(page.get_by_role("table", name="Steps")).to_contain_text("Succeeded")
