@@ -49,7 +49,9 @@ class WorkflowsView(APIView):
 
     input_limits = LARGE_LIMITS
 
-    @extend_schema(operation_id="workflows", parameters=_LIST_PARAMETERS, responses=_LIST_SHAPE)
+    @extend_schema(
+        operation_id="workflows", parameters=_LIST_PARAMETERS, responses={200: _LIST_SHAPE}
+    )
     def get(self, request: Request) -> Response:
         """List those you may see, by name."""
         asked = request.query_params

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
@@ -93,7 +93,7 @@ def find_execution(*, actor: "User | None", execution_id: UUID | str) -> Executi
     return found
 
 
-def execution_detail(*, actor: "User | None", execution_id: UUID | str) -> dict[str, object]:
+def execution_detail(*, actor: "User | None", execution_id: UUID | str) -> dict[str, Any]:
     """Return an execution as `executions/{id}` answers it (product.md §4).
 
     Of a long run come the first steps and entries; `nextSteps` and `nextLedger` are the cursors of

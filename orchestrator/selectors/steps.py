@@ -1,6 +1,6 @@
 """Step runs of an execution, as its detail shows them."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from uuid import UUID
 
 from orchestrator.engine import keys
@@ -18,7 +18,6 @@ def steps_page(*, execution: Execution, cursor: str | None, limit: int) -> Page[
         rows = rows.filter(seq__gt=position_after(cursor))
     found = list(rows.order_by("seq", "id")[: limit + 1])
     more, found = len(found) > limit, found[:limit]
-    rounds = _rounds({row.compensates for row in found if row.compensates is not None})
     workers = _workers([row.attempt_id for row in found])
     several = definitions.undos_of_several_steps(
         version_id=execution.version_id, checksum=execution.version.checksum
@@ -28,7 +27,7 @@ def steps_page(*, execution: Execution, cursor: str | None, limit: int) -> Page[
             _step_dict(
                 row,
                 worker=workers.get(row.attempt_id, ""),
-                key=_key(row, rounds=rounds, several=several),
+                key=_key(row, several=several),
             )
             for row in found
         ],
@@ -61,7 +60,7 @@ def _step_dict(row: StepRun, *, worker: str, key: str) -> dict[str, object]:
     }
 
 
-def _key(row: StepRun, *, rounds: Mapping[UUID, int], several: Collection[str]) -> str:
+def _key(row: StepRun, *, several: Collection[str]) -> str:
     """Return the key the participant got with the last attempt (saga-semantics §12)."""
     entry = str(row.compensates)
     if row.direction == Direction.FORWARD:
@@ -70,13 +69,7 @@ def _key(row: StepRun, *, rounds: Mapping[UUID, int], several: Collection[str]) 
         return keys.probe_key(entry, row.attempt)
     if row.direction == Direction.CONFIRM:
         return keys.confirm_key(entry)
-    round_ = rounds.get(row.compensates, 0) if row.compensates is not None else 0
-    return keys.undo_key(entry, round_, row.reference if row.reference in several else "")
-
-
-def _rounds(entries: Collection[UUID]) -> dict[UUID, int]:
-    rows = StepRun.objects.filter(pk__in=entries).values_list("pk", "round")
-    return dict(rows)
+    return keys.undo_key(entry, row.round, row.reference if row.reference in several else "")
 
 
 def _workers(attempts: Collection[UUID]) -> dict[UUID, str]:

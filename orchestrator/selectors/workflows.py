@@ -54,7 +54,7 @@ def find_workflow(*, actor: "User | None", name: str) -> Workflow:
     return found
 
 
-def workflow_detail(*, actor: "User | None", name: str) -> dict[str, object]:
+def workflow_detail(*, actor: "User | None", name: str) -> dict[str, Any]:
     """Return a workflow with its samples, what it is now, and what the actor may do with it.
 
     Raises:
@@ -99,7 +99,7 @@ def versions_page(
     )
 
 
-def version_detail(*, actor: "User | None", name: str, number: int) -> dict[str, object]:
+def version_detail(*, actor: "User | None", name: str, number: int) -> dict[str, Any]:
     """Return one version with its definition, problems and lock.
 
     Raises:

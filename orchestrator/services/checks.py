@@ -5,7 +5,7 @@ for a transaction.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orchestrator.border.jail import pool
 from orchestrator.border.jail.scripts import Language, ScriptCall
@@ -40,18 +40,26 @@ class Checked:
 def examine(*, document: JSONValue, inline: bool = False, publisher: str = "") -> Checked:
     """Find everything wrong with a document; never raises for its content.
 
+    Asks the jail, so it must not be called while a row is locked.
+
     Args:
         document: What was sent.
         inline: It is run as it is, without being registered.
         publisher: Name of who is about to publish it; empty while nobody is.
     """
+    checked = examine_rules(document=document, inline=inline, publisher=publisher)
+    if checked.definition is None:
+        return checked
+    return replace(checked, problems=(*checked.problems, *_script_problems(checked.definition)))
+
+
+def examine_rules(*, document: JSONValue, inline: bool = False, publisher: str = "") -> Checked:
+    """Find what is wrong with a document apart from the syntax of its scripts; only reads rows."""
     parsed = documents.parse(document, inline=inline, task_templates=_task_templates(document))
     problems = list(parsed.problems)
     if parsed.definition is not None:
-        problems += check(
-            parsed.definition, facts.facts_for(parsed.definition, publisher=publisher)
-        )
-        problems += _script_problems(parsed.definition)
+        surroundings = facts.facts_for(parsed.definition, publisher=publisher)
+        problems += check(parsed.definition, surroundings)
         problems += _size_problems(parsed.definition)
     held = document if isinstance(document, Mapping) else {}
     return Checked(document=held, definition=parsed.definition, problems=tuple(problems))

@@ -18,7 +18,7 @@ from orchestrator.engine.definition.model import Definition
 from orchestrator.models import Execution, Workflow, WorkflowVersion
 from orchestrator.services import checks, children
 from orchestrator.services.checks import Checked
-from orchestrator.services.errors import Conflict, NotFound
+from orchestrator.services.errors import Conflict, Invalid, NotFound
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 # What says when and by whom a copy was made, not what it does.
 _NOT_CONTENT = frozenset({"version", "createTime", "updateTime", "createdBy", "updatedBy"})
+
+
+class UnusableDefinition(Exception):
+    """A definition that came with a step cannot be run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +131,8 @@ def inline_version(*, actor: "Actor", document: JSONValue) -> WorkflowVersion:
     """Return the version of a definition that came with a start; part of the caller's transaction.
 
     The same document gives the same version, unless its sub-workflows resolve differently by now.
-    A name nobody used becomes the actor's own unlisted workflow.
+    A name nobody used becomes the actor's own unlisted workflow. Scripts are not parsed here, in a
+    transaction: a broken one fails its step.
 
     Raises:
         Forbidden: The actor may neither start this workflow nor create one.
@@ -143,22 +148,33 @@ def inline_version(*, actor: "Actor", document: JSONValue) -> WorkflowVersion:
             return known
     else:
         policy.require_global(actor, GlobalPermission.CREATE_WORKFLOW)
-    checked = checks.examine(document=document, inline=True, publisher=name_of(actor))
+    checked = checks.examine_rules(document=document, inline=True, publisher=name_of(actor))
     definition = checks.require_sound(checked)
     if workflow is None:
         workflow, _ = _create_workflow(actor, definition.name, is_listed=False)
-    lock = children.resolve_lock(definition, number=None)
-    return WorkflowVersion.objects.create(
-        workflow=workflow,
-        number=None,
-        document=dict(checked.document),
-        checksum=content_digest(document),
-        kind=definition.kind.value,
-        lock=lock,
-        problems=checks.public(checked.problems),
-        has_undo=children.can_be_undone(definition, lock=lock),
-        published_by=actor,
-    )
+    return _store_inline(workflow, actor, checked, definition)
+
+
+def inline_child_locked(*, parent_name: str, document: JSONValue) -> WorkflowVersion:
+    """Return the version of a definition that a SUB_WORKFLOW step brought along.
+
+    Part of a transition, under the lock of the parent. It is kept with the parent's workflow,
+    whatever its name: who may see the parent may see the child, and nobody gets into a workflow
+    of others by naming it.
+
+    Raises:
+        UnusableDefinition: The document has errors; the message names the first.
+    """
+    workflow = find_workflow(parent_name)
+    known = _known_inline(workflow, document)
+    if known is not None:
+        return known
+    checked = checks.examine_rules(document=document, inline=True)
+    try:
+        definition = checks.require_sound(checked)
+    except Invalid as error:
+        raise UnusableDefinition(error.message) from error
+    return _store_inline(workflow, None, checked, definition)
 
 
 def resolve(name: str, version: int | None = None) -> WorkflowVersion:
@@ -299,6 +315,23 @@ def _same_content(present: WorkflowVersion, checksum: str) -> WorkflowVersion | 
 
 def _was_started(version: WorkflowVersion) -> bool:
     return Execution.objects.filter(version=version).exists()
+
+
+def _store_inline(
+    workflow: Workflow, actor: "Actor", checked: Checked, definition: Definition
+) -> WorkflowVersion:
+    lock = children.resolve_lock(definition, number=None)
+    return WorkflowVersion.objects.create(
+        workflow=workflow,
+        number=None,
+        document=dict(checked.document),
+        checksum=content_digest(checked.document),
+        kind=definition.kind.value,
+        lock=lock,
+        problems=checks.public(checked.problems),
+        has_undo=children.can_be_undone(definition, lock=lock),
+        published_by=actor,
+    )
 
 
 def _known_inline(workflow: Workflow, document: JSONValue) -> WorkflowVersion | None:

@@ -1,6 +1,5 @@
 """Executions: list, start, look at, and steer."""
 
-from typing import Any
 from uuid import UUID
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -315,9 +314,7 @@ class SettleView(APIView):
 
 
 def _detail(request: Request, execution_id: str) -> Response:
-    detail: dict[str, Any] = executions.execution_detail(
-        actor=actor_of(request), execution_id=execution_id
-    )
+    detail = executions.execution_detail(actor=actor_of(request), execution_id=execution_id)
     return Response(detail)
 
 

@@ -329,8 +329,28 @@ def test_registering_lists_the_home_of_an_inline_definition(creator: User) -> No
 
 
 def test_samples_are_kept_until_others_are_given(db: None) -> None:
-    samples = [{"name": "happy", "input": {"n": 1}}]
+    samples: list[dict[str, Any]] = [{"name": "happy", "input": {"n": 1}}]
     versions.register(actor=None, document=a_definition(), samples=samples)
     versions.register(actor=None, document=a_definition(version=2))
 
     assert Workflow.objects.get().samples == samples
+
+
+def test_a_child_that_comes_inline_lives_with_its_parent(db: None) -> None:
+    parent = versions.register(actor=None, document=a_definition("parent")).version
+    versions.register(actor=None, document=a_definition("others"))
+
+    first = versions.inline_child_locked(parent_name="parent", document=a_definition("others"))
+    again = versions.inline_child_locked(parent_name="parent", document=a_definition("others"))
+
+    assert (first.workflow_id, first.number) == (parent.workflow_id, None)
+    assert again.pk == first.pk
+    assert first.document["name"] == "others"
+
+
+def test_an_unusable_child_says_why(db: None) -> None:
+    versions.register(actor=None, document=a_definition("parent"))
+    document = a_definition("child", tasks=[a_task(), a_task()])
+
+    with pytest.raises(versions.UnusableDefinition, match="only"):
+        versions.inline_child_locked(parent_name="parent", document=document)

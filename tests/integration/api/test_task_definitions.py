@@ -18,7 +18,7 @@ from orchestrator.services.task_definitions import (
 )
 
 
-def actions() -> list[str]:
+def actions() -> list[tuple[str, str]]:
     return list(AuditEntry.objects.order_by("seq").values_list("action", "subject"))
 
 

@@ -29,7 +29,7 @@ def client(superuser: User, client_of: Clients) -> Client:
 
 @pytest.fixture
 def orders(db: None) -> Workflow:
-    samples = [{"name": "happy", "input": {"n": 1}}]
+    samples: list[dict[str, Any]] = [{"name": "happy", "input": {"n": 1}}]
     version = versions.register(actor=None, document=a_definition(), samples=samples).version
     return version.workflow
 
