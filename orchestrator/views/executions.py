@@ -175,8 +175,9 @@ def _questions(found: run_page.RunPage) -> list[dict[str, Any]]:
         for step in unknown
         if step["direction"] == "FORWARD"
     ]
+    names = {step["id"]: step["name"] for step in detail["steps"]}
     stuck = [
-        {"entry": entry, "actions": acts}
+        {"entry": entry, "name": names.get(entry["id"]), "actions": acts}
         for entry in detail["ledger"]
         if (acts := actions.entry_actions(run=detail["id"], entry=entry, can=found.can))
     ]

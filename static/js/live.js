@@ -30,7 +30,34 @@ function focusPath(part) {
   return focused.matches("a[href]") ? `a[href="${CSS.escape(focused.getAttribute("href"))}"]` : focused.getAttribute("aria-label") ? `[aria-label="${CSS.escape(focused.getAttribute("aria-label"))}"]` : null;
 }
 
+// A list whose rows stay where they are: known ones are renewed in place, new ones announced.
+function renewRows(part, fresh) {
+  const known = new Map([...part.querySelectorAll("tr[data-key]")].map((row) => [row.dataset.key, row]));
+  const rows = [...fresh.querySelectorAll("tr[data-key]")];
+  for (const row of rows) {
+    const old = known.get(row.dataset.key);
+    if (old && !old.contains(document.activeElement) && old.innerHTML !== row.innerHTML) {
+      old.replaceWith(document.importNode(row, true));
+    }
+  }
+  const added = rows.filter((row) => !known.has(row.dataset.key)).length;
+  if (!added || !known.size) return added === 0;
+  const id = `${part.dataset.live}-news`;
+  let button = document.getElementById(id);
+  if (!button) {
+    button = document.createElement("button");
+    button.id = id;
+    button.type = "button";
+    button.className = "btn";
+    button.addEventListener("click", () => location.reload());
+    part.before(button);
+  }
+  button.textContent = `${added} new, show`;
+  return true;
+}
+
 function replacePart(part, fresh) {
+  if (part.hasAttribute("data-keep-rows") && renewRows(part, fresh)) return;
   const source = fresh.dataset.source ?? fresh.outerHTML;
   if (part.dataset.source === source || isBeingUsed(part)) return;
   const open = openDetails(part);

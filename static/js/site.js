@@ -1,6 +1,7 @@
 // What every page has: theme, menus, relative times, forms that send themselves, rows by keyboard.
 import "./dialogs.js";
 import "./live.js";
+import "./shortcuts.js";
 import "./tabs.js";
 import { keepTimesFresh } from "./times.js";
 

@@ -124,3 +124,21 @@ def test_an_unknown_page_is_told_inside_the_frame(visit: Visit, admin: User, pat
     expect(page.get_by_role("heading", level=1)).to_have_text("Page not found")
     expect(page.get_by_role("navigation", name="Main")).to_be_visible()
     expect(page.get_by_role("main").get_by_role("searchbox")).to_be_visible()
+
+
+def test_letters_lead_to_pages_but_stay_letters_in_fields(visit: Visit, admin: User) -> None:
+    page = visit(admin).open("/workflows/")
+
+    page.get_by_role("main").get_by_role("searchbox").focus()
+    page.keyboard.type("g?r")
+    expect(page.get_by_role("main").get_by_role("searchbox")).to_have_value("g?r")
+    page.get_by_role("heading", level=1).click()
+    page.keyboard.press("?")
+    sheet = page.get_by_role("dialog", name="Keyboard shortcuts")
+    expect(sheet).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(sheet).to_be_hidden()
+    page.keyboard.press("g")
+    page.keyboard.press("r")
+
+    expect(page).to_have_url(re.compile(r"/runs/$"))

@@ -121,3 +121,21 @@ def test_motion_stops_where_it_is_not_wanted(visit: Visit, admin: User) -> None:
 
     assert calm.evaluate(moving) == 0
     assert lively.evaluate(moving) > 0
+
+
+def test_new_runs_are_announced_and_rows_do_not_move(visit: Visit, admin: User) -> None:
+    version = a_workflow()
+    old = a_run(version, correlation_id="order-1")
+    page = visit(admin).open("/runs/")
+    rows = page.get_by_role("table", name="Runs").get_by_role("rowheader")
+    expect(rows).to_have_text(["order-1"])
+
+    Execution.objects.filter(pk=old.pk).update(state="COMPLETED")
+    a_run(version, correlation_id="order-2")
+
+    news = page.get_by_role("button", name="1 new, show")
+    expect(news).to_be_visible(timeout=20_000)
+    expect(rows).to_have_text(["order-1"])
+    expect(page.get_by_role("table", name="Runs")).to_contain_text("Succeeded")
+    news.click()
+    expect(rows).to_have_text(["order-2", "order-1"])
