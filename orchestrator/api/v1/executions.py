@@ -14,7 +14,6 @@ from orchestrator.api.pages import check_parameters, page_answer, page_query
 from orchestrator.api.v1.lists import PAGE_PARAMETERS, list_of
 from orchestrator.api.v1.serializers import (
     REASON_LIMIT,
-    AnyJSON,
     CamelSerializer,
     JSONObject,
     ReasonBody,
@@ -93,7 +92,7 @@ class SettleBody(ReasonBody):
     """Whether a step took effect."""
 
     applied = serializers.BooleanField()
-    output = AnyJSON(required=False, allow_null=True, default=None)
+    output = JSONObject(required=False, allow_null=True, default=None)
 
 
 class TraceQuery(CamelSerializer):

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from orchestrator.selectors.errors import Malformed
 
 S = TypeVar("S", bound="CamelSerializer")
-REASON_LIMIT = 4_000
+REASON_LIMIT = 2_000
 
 
 def camel(name: str) -> str:

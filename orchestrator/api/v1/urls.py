@@ -1,10 +1,8 @@
 """Addresses of our own API, below /api/v1/; the list of workflows and drafts are the designer's."""
 
-from importlib.util import find_spec
-
 from django.urls import URLPattern, path
 
-from orchestrator.api.v1 import stream, versions, workflows
+from orchestrator.api.v1 import compensations, executions, stream, versions, workflows
 
 _EXECUTION = "executions/<str:execution_id>"
 _ENTRY = "compensations/<uuid:entry_id>"
@@ -18,28 +16,21 @@ urlpatterns: list[URLPattern] = [
     path(f"{_WORKFLOW}/versions/<int:number>", versions.VersionView.as_view()),
     path(f"{_WORKFLOW}/versions/<int:old>/diff/<int:new>", versions.DiffView.as_view()),
     path(f"{_EXECUTION}/stream", stream.StreamView.as_view()),
+    path("executions", executions.ExecutionsView.as_view()),
+    path(_EXECUTION, executions.ExecutionView.as_view()),
+    path(f"{_EXECUTION}/steps", executions.StepsView.as_view()),
+    path(f"{_EXECUTION}/steps/<uuid:step_id>/settle", executions.SettleView.as_view()),
+    path(f"{_EXECUTION}/ledger", executions.LedgerView.as_view()),
+    path(f"{_EXECUTION}/trace", executions.TraceView.as_view()),
+    path(f"{_EXECUTION}/cancel", executions.CancelView.as_view()),
+    path(f"{_EXECUTION}/pause", executions.PauseView.as_view()),
+    path(f"{_EXECUTION}/resume", executions.ResumeView.as_view()),
+    path(f"{_EXECUTION}/retry", executions.RetryView.as_view()),
+    path(f"{_EXECUTION}/compensate", executions.CompensateView.as_view()),
+    path(f"{_EXECUTION}/compensation/preview", executions.PreviewView.as_view()),
+    path("compensations", compensations.CompensationsView.as_view()),
+    path(f"{_ENTRY}/retry", compensations.RetryView.as_view()),
+    path(f"{_ENTRY}/skip", compensations.SkipView.as_view()),
+    path(f"{_ENTRY}/resolve", compensations.ResolveView.as_view()),
+    path(f"{_ENTRY}/to-manual", compensations.ToManualView.as_view()),
 ]
-if find_spec("orchestrator.services.compensations") and find_spec(
-    "orchestrator.services.executions"
-):
-    from orchestrator.api.v1 import compensations, executions
-
-    urlpatterns += [
-        path("executions", executions.ExecutionsView.as_view()),
-        path(_EXECUTION, executions.ExecutionView.as_view()),
-        path(f"{_EXECUTION}/steps", executions.StepsView.as_view()),
-        path(f"{_EXECUTION}/steps/<uuid:step_id>/settle", executions.SettleView.as_view()),
-        path(f"{_EXECUTION}/ledger", executions.LedgerView.as_view()),
-        path(f"{_EXECUTION}/trace", executions.TraceView.as_view()),
-        path(f"{_EXECUTION}/cancel", executions.CancelView.as_view()),
-        path(f"{_EXECUTION}/pause", executions.PauseView.as_view()),
-        path(f"{_EXECUTION}/resume", executions.ResumeView.as_view()),
-        path(f"{_EXECUTION}/retry", executions.RetryView.as_view()),
-        path(f"{_EXECUTION}/compensate", executions.CompensateView.as_view()),
-        path(f"{_EXECUTION}/compensation/preview", executions.PreviewView.as_view()),
-        path("compensations", compensations.CompensationsView.as_view()),
-        path(f"{_ENTRY}/retry", compensations.RetryView.as_view()),
-        path(f"{_ENTRY}/skip", compensations.SkipView.as_view()),
-        path(f"{_ENTRY}/resolve", compensations.ResolveView.as_view()),
-        path(f"{_ENTRY}/to-manual", compensations.ToManualView.as_view()),
-    ]
