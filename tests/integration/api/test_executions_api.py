@@ -10,7 +10,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from orchestrator.api.v1 import shapes
-from orchestrator.models import Workflow
+from orchestrator.models import Execution, Workflow
+from orchestrator.services import versions
 from tests.integration.api.conftest import make_event, make_execution, make_plan, make_step
 
 Clients = Callable[[User], Client]
@@ -213,3 +214,104 @@ def test_the_schema_names_every_address(client: Client) -> None:
     assert start["schema"] == {"$ref": "#/components/schemas/StartBody"}
     properties = document["components"]["schemas"]["StartBody"]["properties"]
     assert set(properties) == {"workflowName", "version", "input", "correlationId", "priority"}
+
+
+def definition(*tasks: dict[str, Any]) -> dict[str, Any]:
+    return {"name": "orders", "version": 1, "tasks": list(tasks)}
+
+
+NAP = {
+    "name": "nap",
+    "taskReferenceName": "nap",
+    "type": "WAIT",
+    "inputParameters": {"duration": "1 hours"},
+}
+DONE = {"name": "done", "taskReferenceName": "done", "type": "NOOP"}
+
+
+def test_a_start_answers_with_the_execution_once_per_key(client: Client) -> None:
+    versions.register(actor=None, document=definition(DONE))
+    body = {"workflowName": "orders", "input": {"n": 1}, "correlationId": "A-7"}
+
+    first = send(client, "/api/v1/executions", body, **{"Idempotency-Key": "k"})
+    again = send(client, "/api/v1/executions", body, **{"Idempotency-Key": "k"})
+    other = {**body, "input": {"n": 2}}
+    refused = send(client, "/api/v1/executions", other, **{"Idempotency-Key": "k"})
+
+    assert (first.status_code, again.status_code, refused.status_code) == (201, 200, 409)
+    assert first.json()["id"] == again.json()["id"]
+    assert (
+        first.json() | {"version": 1, "startedBy": "root", "correlationId": "A-7"} == first.json()
+    )
+    assert Execution.objects.count() == 1
+
+
+def test_what_cannot_be_started(client: Client) -> None:
+    versions.register(actor=None, document=definition(DONE))
+
+    def status(body: dict[str, Any]) -> int:
+        answer: int = send(client, "/api/v1/executions", body).status_code
+        return answer
+
+    assert status({"workflowName": "nosuch"}) == 404
+    assert status({"workflowName": "orders", "version": 9}) == 404
+    client.delete("/api/v1/workflows/orders")
+    assert status({"workflowName": "orders"}) == 409
+    assert not Execution.objects.exists()
+
+
+def test_steering_answers_with_the_execution(client: Client) -> None:
+    versions.register(actor=None, document=definition(NAP))
+    started = send(client, "/api/v1/executions", {"workflowName": "orders"}).json()
+    path = f"/api/v1/executions/{started['id']}"
+
+    paused = send(client, f"{path}/pause", {}).json()
+    resumed = send(client, f"{path}/resume", {}).json()
+    unreasoned = send(client, f"{path}/cancel", {"compensate": False})
+    cancelled = send(client, f"{path}/cancel", {"compensate": False, "reason": "why"}).json()
+    late = send(client, f"{path}/pause", {})
+
+    assert (paused["paused"], resumed["paused"]) == (True, False)
+    assert paused["waitingOn"] == "The run is paused until somebody resumes it."
+    assert unreasoned.status_code == 422
+    assert (cancelled["state"], cancelled["outcome"]) == ("TERMINATED", "TERMINATED")
+    assert late.status_code == 409
+    assert send(client, f"{path}/compensate", {"reason": "why"}).status_code == 409
+    trace = client.get(f"{path}/trace").json()["events"]
+    assert [event["seq"] for event in trace] == list(range(1, len(trace) + 1))
+
+
+STEERING = [
+    ("pause", {}, "operator"),
+    ("resume", {}, "operator"),
+    ("retry", {"reason": "why"}, "operator"),
+    ("cancel", {"compensate": True, "reason": "why"}, "operator"),
+    ("compensate", {"reason": "why"}, "operator"),
+]
+
+
+@pytest.mark.parametrize(("act", "body", "needed"), STEERING)
+def test_steering_is_for_operators(
+    *,
+    client: Client,
+    make_user: Callable[[str], User],
+    give_role: Callable[..., bool],
+    client_of: Clients,
+    act: str,
+    body: dict[str, Any],
+    needed: str,
+) -> None:
+    workflow = versions.register(actor=None, document=definition(NAP)).version.workflow
+    started = send(client, "/api/v1/executions", {"workflowName": "orders"}).json()
+    path = f"/api/v1/executions/{started['id']}"
+    before = client.get(path).json()
+
+    for role in ("viewer", "approver", "editor", "publisher"):
+        user = make_user(role)
+        give_role(user, role, workflow)
+        assert send(client_of(user), f"{path}/{act}", body).status_code == 403
+
+    assert client.get(path).json() == before
+    user = make_user(needed)
+    give_role(user, needed, workflow)
+    assert send(client_of(user), f"{path}/{act}", body).status_code in {200, 409}

@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from orchestrator.access.errors import NotFound
 from orchestrator.models import Workflow
-from orchestrator.selectors import executions, trace
+from orchestrator.selectors import compensations, executions, trace, workflows
 from orchestrator.selectors.errors import Malformed
 from orchestrator.selectors.executions import ExecutionFilters
 from tests.integration.api.conftest import make_event, make_execution, make_plan, make_step
@@ -277,3 +277,27 @@ def test_waiting_on_is_a_sentence(
     detail = executions.execution_detail(actor=None, execution_id=execution.pk)
 
     assert detail["waitingOn"] == expected
+
+
+def test_lists_cost_the_same_however_long(
+    make_workflow: Callable[..., Workflow], superuser: User, make_user: Callable[[str], User]
+) -> None:
+    workflow, person = make_workflow(), make_user("person")
+
+    def costs() -> list[int]:
+        counts = []
+        for actor in (superuser, person):
+            with CaptureQueriesContext(connection) as queries:
+                executions.executions_page(actor=actor)
+                compensations.compensations_page(actor=actor)
+                workflows.workflows_page(actor=actor)
+            counts.append(len(queries))
+        return counts
+
+    make_step(make_execution(workflow), "a", seq=1, entry_state="MANUAL")
+    before = costs()
+    for number in range(20):
+        make_step(make_execution(workflow), "a", seq=1, entry_state="MANUAL")
+        make_workflow(f"w{number}", {"tasks": []})
+
+    assert costs() == before == [3, 3]

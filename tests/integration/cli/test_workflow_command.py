@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 
-from orchestrator.models import Workflow, WorkflowVersion
+from orchestrator.models import Execution, Workflow, WorkflowVersion
 from orchestrator.services import versions
 from tests.integration.api.conftest import make_execution, make_plan, make_step
 from tests.integration.api.test_registering import a_definition, a_saga
@@ -150,3 +150,76 @@ def test_showing(workflow_command: Command, make_workflow: Callable[..., Workflo
     assert json.loads(as_json.out)["id"] == str(execution.pk)
     assert workflow_command("show", uuid.uuid4()).code == 1
     assert workflow_command("show", "not-an-id").code == 1
+
+
+def test_starting_and_waiting(workflow_command: Command, tmp_path: Path) -> None:
+    versions.register(
+        actor=None, document=a_definition(outputParameters={"n": "${workflow.input.n}"})
+    )
+    file = stored(tmp_path, {"n": 5}, "input.json")
+
+    inline = workflow_command("start", "orders", "--input", '{"n": 5}', "--wait", "--json")
+    from_file = workflow_command("start", "orders", "--input", f"@{file}", "--wait")
+
+    execution = json.loads(inline.out)
+    assert inline.code == 0
+    assert (execution["state"], execution["output"]) == ("COMPLETED", {"n": 5})
+    assert from_file.code == 0
+    assert "orders v1 COMPLETED" in from_file.out
+
+
+def test_waiting_for_what_does_not_complete_fails(workflow_command: Command) -> None:
+    end = {
+        "name": "end",
+        "taskReferenceName": "end",
+        "type": "TERMINATE",
+        "inputParameters": {"terminationStatus": "FAILED", "terminationReason": "no stock"},
+    }
+    nap = {
+        "name": "nap",
+        "taskReferenceName": "nap",
+        "type": "WAIT",
+        "inputParameters": {"duration": "1 hours"},
+    }
+    versions.register(actor=None, document=a_definition("failing", tasks=[end]))
+    versions.register(actor=None, document=a_definition("waiting", tasks=[nap]))
+
+    failed = workflow_command("start", "failing", "--wait", "--json")
+    waited = workflow_command("start", "waiting", "--wait", "--timeout", "0.3", "--json")
+    left = workflow_command("start", "waiting")
+
+    assert (failed.code, json.loads(failed.out)["state"]) == (1, "FAILED")
+    assert (waited.code, json.loads(waited.out)["state"]) == (1, "RUNNING")
+    assert "has not ended within 0.3 s" in waited.err
+    assert left.code == 0
+
+
+def test_the_same_key_starts_once(workflow_command: Command) -> None:
+    versions.register(actor=None, document=a_definition())
+
+    first = workflow_command("start", "orders", "--key", "k", "--json")
+    again = workflow_command("start", "orders", "--key", "k", "--json")
+    other = workflow_command("start", "orders", "--key", "k", "--input", '{"n": 1}')
+
+    assert json.loads(first.out)["id"] == json.loads(again.out)["id"]
+    assert other.code == 1
+
+
+BAD_STARTS = [
+    ["nosuch"],
+    ["orders", "--version", "9"],
+    ["orders", "--input", "[]"],
+    ["orders", "--input", "{broken"],
+    ["orders", "--input", "@nosuch.json"],
+]
+
+
+@pytest.mark.parametrize("arguments", BAD_STARTS)
+def test_a_bad_start_fails_with_a_sentence(workflow_command: Command, arguments: list[str]) -> None:
+    versions.register(actor=None, document=a_definition())
+
+    said = workflow_command("start", *arguments)
+
+    assert said.code == 1
+    assert said.err.strip()
+    assert not Execution.objects.exists()
