@@ -14,8 +14,8 @@ from orchestrator.engine.definition.problems import Problems, pointer, spoken
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
-INT_LIMIT = 2**53
-"""Larger numbers would not survive a browser."""
+INT_LIMIT = 2**31 - 1
+"""Conductor's numbers are Java's; a longer time than this would not fit a calendar either."""
 
 
 class Fields:
@@ -79,10 +79,10 @@ class Fields:
         if isinstance(value, bool):
             return None
         if isinstance(value, float):
-            return int(value) if abs(value) < INT_LIMIT else None
+            return int(value) if abs(value) <= INT_LIMIT else None
         if isinstance(value, str):
             digits = value.strip().removeprefix("-")
-            if not (digits.isascii() and digits.isdigit() and len(digits) < len(str(INT_LIMIT))):
+            if not (digits.isascii() and digits.isdigit() and len(digits) <= len(str(INT_LIMIT))):
                 return None
             return int(value.strip())
         return value if isinstance(value, int) else None

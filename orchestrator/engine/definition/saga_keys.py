@@ -174,13 +174,15 @@ def is_number_or_template(value: JSONValue) -> bool:
 def read_window(fields: SagaFields) -> JSONValue:
     """Read how long the step can be undone: a duration, or an expression giving a moment."""
     window = fields.text("window")
-    if window and "${" not in window:
-        check_duration(fields, "window", window)
+    check_duration(fields, "window")
     return window or None
 
 
-def check_duration(fields: SagaFields, key: str, text: str) -> None:
-    """Note a text that is no ISO-8601 duration."""
+def check_duration(fields: SagaFields, key: str) -> None:
+    """Note a text that is neither an ISO-8601 duration nor an expression."""
+    text = fields.given(key)
+    if not isinstance(text, str) or "${" in text:
+        return
     try:
         parse_duration(text)
     except MalformedTime as error:
@@ -324,8 +326,7 @@ def read_moment(fields: SagaFields, key: str) -> Moment | None:
     at, lead, zone = inner.text("at"), inner.text("lead"), inner.text("zone", "UTC")
     if inner.required("at") and "${" not in at:
         check_time(inner, "at", at)
-    if lead and "${" not in lead:
-        check_duration(inner, "lead", lead)
+    check_duration(inner, "lead")
     if "${" not in zone:
         check_time(inner, "zone", zone)
     return Moment(at=at, lead=lead or None, zone=zone)
@@ -353,7 +354,9 @@ def read_on_window_closed(fields: SagaFields) -> str:
 
 def read_alternate(fields: SagaFields, reader: AttachedReader) -> tuple[Step, ...]:
     """Read the other undo, for when it is too late for the first."""
-    return reader.attached(fields, "alternate", "undo") if "alternate" in fields.source else ()
+    if fields.given("alternate") is None:
+        return ()
+    return reader.attached(fields, "alternate", "undo")
 
 
 def after_pointer(step: Step, index: int) -> str:

@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.engine.expressions.limits import (
@@ -59,12 +59,14 @@ VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(template=VALUES, value=VALUES)
 def test_resolving_never_fails(template: Any, value: Any) -> None:
     reads(template)
     resolve(template, {"a": value, "workflow": {"input": value}})
 
 
+@settings(deadline=None)
 @given(text=TEXTS)
 def test_parsing_a_path_never_fails(text: str) -> None:
     parse_path(text)

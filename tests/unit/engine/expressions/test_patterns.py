@@ -4,7 +4,7 @@ import re
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.engine.expressions.patterns import MalformedPattern, compile_pattern
@@ -39,6 +39,7 @@ PIECES = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(
     pattern=st.lists(PIECES, max_size=6).map("".join),
     text=st.text(alphabet="abc1.\n", max_size=8),

@@ -166,7 +166,7 @@ def test_template_gives_this_value(template: str, expected: Any) -> None:
     found = resolve([{"value": template}], ROOTS)
 
     assert found == [{"value": expected}]
-    assert type(found[0]["value"]) is type(expected)  # type: ignore[index, call-overload]
+    assert type(found[0]["value"]) is type(expected)
 
 
 @pytest.mark.parametrize(("test", "expected"), FILTERS, ids=[row[0] for row in FILTERS])
