@@ -1,6 +1,7 @@
 """The orchestrator as a Django app."""
 
 from django.apps import AppConfig
+from django.conf import settings
 
 
 class OrchestratorConfig(AppConfig):
@@ -8,3 +9,11 @@ class OrchestratorConfig(AppConfig):
 
     name = "orchestrator"
     label = "orchestrator"
+
+    def ready(self) -> None:
+        """Import the handlers, so that they register: our own and those of `AMENDS_HANDLERS`."""
+        from orchestrator.handlers import registry  # noqa: PLC0415 - apps must be ready first
+
+        registry.load_modules(
+            ["orchestrator.handlers.builtin.http", *settings.AMENDS_HANDLERS]
+        )

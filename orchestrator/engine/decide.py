@@ -264,25 +264,25 @@ def _progress(work: Work) -> None:
         if work.stop is not None and work.in_state(ExecutionState.RUNNING):
             stopping.begin(work, work.stop)
             work.stop = None
-        elif work.settled and work.in_state(ExecutionState.RUNNING):
-            if work.execution.paused or followed >= STEPS_PER_DECISION:
-                return
-            followed += 1
-            due.follow(work, work.settled.popleft())
-            continue
         elif work.fresh_probes:
             results.probe(work, work.fresh_probes.pop(0))
             continue
         elif work.returned:
             results.returned(work, work.returned.popleft())
             continue
-        elif work.frontier.get("asks") and not asked:
+        elif work.settled and work.in_state(ExecutionState.RUNNING):
+            if work.execution.paused or followed >= STEPS_PER_DECISION:
+                return
+            followed += 1
+            due.follow(work, work.settled.popleft())
+            continue
+        elif work.frontier.get("asks") and not asked and not work.execution.paused:
             asked = True
             if due.resume_asked(work):
                 asked = False
             continue
         else:
-            work.settled.clear()
+            stopping.put_aside(work)
             work.stop = None
             _by_state(work)
         if _mark(work) == before:
@@ -334,7 +334,7 @@ def _stopped(work: Work) -> None:
         stopping.end_without_undo(work)
         return
     stop = work.frontier.get("stop") or {}
-    work.forget("QUIESCE")
+    stopping.forget_quiesce(work)
     undo.begin_plan(
         work,
         str(stop.get("trigger", "FAILURE")),

@@ -14,6 +14,8 @@ from orchestrator.engine.states import (
 from orchestrator.models.workflow import Workflow, WorkflowVersion
 
 CLAIMABLE = (StepState.SCHEDULED.value, StepState.RETRY_WAIT.value)
+# A step that a worker handed back waits, and may be polled again once it is due.
+POLLABLE = (*CLAIMABLE, StepState.WAITING.value)
 UNSETTLED = tuple(state.value for state in StepState if not state.is_settled)
 
 
@@ -195,7 +197,7 @@ class StepRun(models.Model):
             models.Index(
                 fields=("name", "domain", "-priority", "due_at"),
                 name="step_to_poll",
-                condition=Q(state__in=CLAIMABLE, queue=""),
+                condition=Q(state__in=POLLABLE, queue=""),
             ),
             models.Index(
                 fields=("queue", "due_at"),
@@ -210,6 +212,11 @@ class StepRun(models.Model):
             ),
             models.Index(
                 fields=("execution",), name="step_in_motion", condition=Q(state__in=UNSETTLED)
+            ),
+            models.Index(
+                fields=("compensates",),
+                name="step_attached",
+                condition=Q(compensates__isnull=False),
             ),
             models.Index(
                 fields=("entry_state", "-id"),

@@ -109,11 +109,8 @@ KNOWLEDGE: Mapping[str, str] = {
 APPROVAL: Mapping[str, Look] = {
     "PENDING": Look(tone="wait", icon="person-alert", word="Open"),
     "APPROVED": Look(tone="ok", icon="tick", word="Approved"),
-    "REJECTED": Look(tone="bad", icon="cross", word="Refused"),
-    "EXPIRED": Look(tone="bad", icon="clock-cross", word="Expired"),
+    "SKIPPED": Look(tone="bad", icon="cross", word="Refused"),
     "STALE": Look(tone="neutral", icon="loop", word="Out of date"),
-    "WITHDRAWN": Look(tone="neutral", icon="dash", word="Withdrawn"),
-    "CANCELLED": _CANCELLED,
 }
 
 TABLES: Mapping[str, Mapping[str, Look]] = {

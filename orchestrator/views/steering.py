@@ -71,8 +71,8 @@ ENTRY_ACTS = {
     "retry": Act(
         title="Try the undo again",
         submit="Try again",
-        explanation="The undo goes on at the step that failed, with the key it had, so that nothing "
-        "can happen twice.",
+        explanation="The undo goes on at the step that failed, with the key it had, so "
+        "that nothing can happen twice.",
         permission="settle_compensation",
         done="The undo is tried again.",
         tone="undo",

@@ -438,7 +438,8 @@ def settle_entry(work: Work, entry: StepRun, state: EntryState, **data: Any) -> 
     """Settle an entry; those ordered after it may go on."""
     entry = work.change(entry, entry_state=state)
     work.tell(f"entry.{state.value.lower()}", entry, **data)
-    work.forget("ENTRY", entry.id)
+    if entry.entry_due_at is not None:
+        work.forget("ENTRY", entry.id)
     undo = work.frontier.get("undo")
     if undo is not None:
         undo["left"] -= 1
@@ -507,5 +508,4 @@ def _finish(work: Work) -> None:
     if work.in_state(ExecutionState.NEEDS_ATTENTION):
         work.move(ExecutionState.COMPENSATING)
     work.move(ExecutionState.PARTIALLY_COMPENSATED if partial else ExecutionState.COMPENSATED)
-    work.forget("QUIESCE")
     finish.tell_parent(work)

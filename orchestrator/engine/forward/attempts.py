@@ -158,7 +158,8 @@ def end(work: Work, item: AttemptEnded) -> None:
         return
     if run.state is StepState.SCHEDULED:
         run = work.change(run, state=StepState.DISPATCHED, wake_at=None)
-    work.forget("STEP", run.id)
+    if base.has_timer(work, node, run):
+        work.forget("STEP", run.id)
     if item.cancelled:
         cancel(work, node, run)
         return

@@ -7,6 +7,7 @@ from orchestrator.engine import roots
 from orchestrator.engine.definition.graph import Graph, Node
 from orchestrator.engine.expressions import mapping
 from orchestrator.engine.expressions.limits import ExpressionTooLarge
+from orchestrator.engine.forward import unknown
 from orchestrator.engine.snapshot import StepRun
 from orchestrator.engine.states import ErrorClass, ForwardResult, StepState
 from orchestrator.engine.steps import (
@@ -72,6 +73,17 @@ def enter(
     """Enable a step: map its input and begin it."""
     node = graph.nodes[reference]
     run = base.new_run(work, node, rounds, caused_by, defined_by)
+    _open(work, graph, node, run, join_on=join_on)
+
+
+def enter_again(work: Work, graph: Graph, node: Node, run: StepRun) -> None:
+    """Begin a step that the engine does itself once more; `run` is its renewed value."""
+    _open(work, graph, node, run, join_on=None)
+
+
+def _open(
+    work: Work, graph: Graph, node: Node, run: StepRun, *, join_on: list[str] | None
+) -> None:
     values = roots.forward_roots(work, node.roots, run)
     if values is None:
         return
@@ -87,7 +99,8 @@ def enter(
         inputs["joinOn"] = join_on
     opened = begin(work, node, run, inputs)
     if run.type == "DO_WHILE" and opened:
-        _enter_round(work, graph, node, run.position, 1, (run.id,), defined_by)
+        # The loop itself comes after its rounds (`_decide_round`), so they cannot come after it.
+        _enter_round(work, graph, node, run.position, 1, run.caused_by, run.defined_by)
 
 
 def start(work: Work) -> None:
@@ -119,22 +132,44 @@ def resume_asked(work: Work) -> bool:
 
 def follow(work: Work, run: StepRun) -> None:
     """Take the consequences of a settled forward step run."""
+    run = work.runs.get(run.id, run)
     node = work.node(run)
     graph = work.graph_of(run.defined_by)
     if node is None or graph is None:
         return
     rounds = node.rounds(run.position)
     work.frontier["last"] = run.id
-    stops = run.state is StepState.FAILED and not node.step.permissive
-    if stops or (run.state is StepState.UNKNOWN and not node.step.optional):
+    if _stops(node, run):
         _stop_for(work, run)
         return
-    if run.state is StepState.CANCELLED:
+    if run.state is StepState.CANCELLED and (run.type == "JOIN" or not node.step.permissive):
+        unknown.stop_cancelled(work, run)
         return
     _tell_joins(work, graph, node, rounds, run)
-    if run.state is StepState.FAILED:
-        work.frontier.setdefault("permissive", []).append([run.attempt_id, run.reason, run.id])
+    if run.state in (StepState.FAILED, StepState.CANCELLED) and not node.step.optional:
+        failure = [run.attempt_id, run.reason, run.id, run.state.value]
+        work.frontier.setdefault("permissive", []).append(failure)
+    if run.id in work.frontier.get("again", ()):
+        work.frontier["again"].remove(run.id)
+        return
     _after(work, graph, node, rounds, run)
+
+
+def is_excused(node: Node, run: StepRun) -> bool:
+    """Tell whether a step run that did not succeed lets the run go on: `optional` (§7.3).
+
+    Where such a step failed by its attempts it is COMPLETED_WITH_ERRORS; what was unknown first and is
+    known not to have happened later keeps the state FAILED.
+    """
+    return node.step.optional and run.state in (StepState.FAILED, StepState.UNKNOWN)
+
+
+def _stops(node: Node, run: StepRun) -> bool:
+    if is_excused(node, run):
+        return False
+    if run.state is StepState.UNKNOWN:
+        return True
+    return run.state is StepState.FAILED and not node.step.permissive
 
 
 def _after(work: Work, graph: Graph, node: Node, rounds: tuple[int, ...], run: StepRun) -> None:
@@ -169,7 +204,7 @@ def proceed(
             position = container.position(rounds[:-1])
             record = loop.open_loop(work, position)
             if record is not None:
-                record["last"] = list(caused_by)
+                record |= {"last": list(caused_by), "over": True}
                 _decide_round(work, container, position, defined_by)
             return
         node = container
@@ -205,6 +240,14 @@ def _enter_dynamic(
     if broken:
         _break(work, run, f"The forked task {broken[0]} of {node.reference} is not valid")
         return
+    unknown_names = branches.task_names - work.snapshot.policies.keys()
+    if unknown_names:
+        work.needs.policies |= unknown_names
+        return
+    taken = _taken_position(work, branches, firsts, rounds)
+    if taken:
+        _break(work, run, f"{node.reference}: duplicate task reference name {taken}")
+        return
     work.frontier.setdefault("forks", {})[run.id] = run.defined_by
     lasts = [branches.last_of[name] for name in firsts]
     enter(work, graph, join.reference, rounds, (run.id,), run.defined_by, join_on=lasts)
@@ -213,6 +256,19 @@ def _enter_dynamic(
         record["fork"] = run.id
     for reference in firsts:
         enter(work, branches, reference, rounds, (run.id,), run.id)
+
+
+def _taken_position(
+    work: Work, branches: Graph, firsts: list[str], rounds: tuple[int, ...]
+) -> str | None:
+    """Return a reference that another dynamic fork has used in the same rounds already."""
+    missing = [name for name in firsts if name not in work.latest]
+    work.needs.references.update(missing)
+    for name in () if missing else firsts:
+        known = work.latest[name]
+        if known is not None and known.position == branches.nodes[name].position(rounds):
+            return name
+    return None
 
 
 def _enter_round(
@@ -260,7 +316,7 @@ def _tell_joins(
             return
         join = holder.nodes[reference]
         position = join.position(rounds[: len(join.loops)])
-        if fork_join.note_settled(work, position, run):
+        if fork_join.note_settled(work, position, run, is_excused=is_excused(node, run)):
             fork_join.finish_join(work, join, position)
 
 
@@ -299,6 +355,8 @@ def failure_of(run: StepRun, outcome: ForwardResult) -> dict[str, Any]:
 
 def _break(work: Work, run: StepRun, reason: str) -> None:
     """Stop the run for a definition or data that cannot be run (definitions.md §4.4)."""
+    # What follows is still to be taken if the run is tried again.
+    work.frontier.setdefault("unfollowed", []).append(run.id)
     if work.stop is None:
         failure = {**failure_of(run, ForwardResult.FAILED), "message": reason, "reason": reason}
         work.stop = Stop(

@@ -40,7 +40,7 @@ def complete(work: Work) -> None:
     if failures:
         reasons = ". ".join(
             f"Task {attempt} failed with status: FAILED and reason: '{reason}'"
-            for attempt, reason, _ in failures
+            for attempt, reason, *_ in failures
         )
         run = work.run(failures[-1][2])
         if run is None:
@@ -61,7 +61,8 @@ def complete(work: Work) -> None:
     if output is None:
         return
     work.set(output=output, outcome=ForwardResult.COMPLETED)
-    work.forget("RUN")
+    if work.graph.definition.timeout_seconds:
+        work.forget("RUN")
     work.move(ExecutionState.COMPLETED)
     tell_parent(work)
 

@@ -7,7 +7,7 @@ cancelled at once (product.md §3).
 from orchestrator.engine.commands import SendNotice
 from orchestrator.engine.definition.graph import Node
 from orchestrator.engine.events import Event
-from orchestrator.engine.forward import attempts, finish, unknown
+from orchestrator.engine.forward import attempts, due, finish, unknown
 from orchestrator.engine.snapshot import StepRun
 from orchestrator.engine.states import (
     EntryState,
@@ -36,19 +36,33 @@ def begin(work: Work, stop: Stop) -> None:
     work.set(outcome=stop.outcome, failure=stop.failure if failed else None, output=output)
     if not failed:
         work.frontier["ended_because"] = stop.reason
-    work.forget("RUN")
+    if work.graph.definition.timeout_seconds:
+        work.forget("RUN")
     # Kept for an operator's retry, which takes the same joins and loops up again.
     work.frontier["stopped"] = {
         name: work.frontier.pop(name)
-        for name in ("joins", "loops", "forks", "permissive")
+        for name in ("joins", "loops", "forks", "permissive", "again", "unfollowed")
         if name in work.frontier
     }
     work.frontier.pop("asks", None)
-    work.settled.clear()
+    put_aside(work)
     if work.is_saga:
         _stop_saga(work, stop)
     else:
         _stop_plain(work, stop)
+
+
+def put_aside(work: Work) -> None:
+    """Keep in mind what has succeeded and is not followed any more, for an operator's retry."""
+    stopped = work.frontier.get("stopped")
+    while work.settled:
+        run = work.settled.popleft()
+        run = work.runs.get(run.id, run)
+        node = work.node(run)
+        if stopped is None or node is None or run.type == "TERMINATE":
+            continue
+        if run.state.is_successful or due.is_excused(node, run):
+            stopped.setdefault("unfollowed", []).append(run.id)
 
 
 def _stop_plain(work: Work, stop: Stop) -> None:
@@ -57,7 +71,7 @@ def _stop_plain(work: Work, stop: Stop) -> None:
             stop_child(work, run, stop.reason)
         run = base.settle(work, run, StepState.CANCELLED, reason=run.reason)
         work.forget("STEP", run.id)
-    work.settled.clear()
+    put_aside(work)
     work.move(ExecutionState(stop.outcome.value), **_why(stop))
     finish.tell_parent(work)
 
@@ -78,9 +92,10 @@ def _stop_saga(work: Work, stop: Stop) -> None:
         node = work.node(run)
         if node is not None:
             _settle_in_flight(work, node, run, stop)
-    work.settled.clear()
+    put_aside(work)
     if work.active or work.frontier.get("doubts"):
         seconds = work.graph.definition.saga.quiesce_timeout_seconds
+        work.frontier["quiesce"] = True
         work.wake_at("QUIESCE", work.later(seconds))
 
 
@@ -137,7 +152,7 @@ def quiesce_over(work: Work) -> None:
         waits_for_child = run.type == "SUB_WORKFLOW" and run.state is StepState.WAITING
         if node is not None and run.direction.value == "FORWARD" and not waits_for_child:
             abandon(work, node, run, "no answer before the run had to be settled")
-    work.settled.clear()
+    put_aside(work)
 
 
 def is_quiet(work: Work) -> bool:
@@ -158,11 +173,17 @@ def wants_undo(work: Work) -> bool | None:
     return on_failure != "NONE"
 
 
+def forget_quiesce(work: Work) -> None:
+    """Clear the timer of the stop, if one was set."""
+    if work.frontier.pop("quiesce", False):
+        work.forget("QUIESCE")
+
+
 def end_without_undo(work: Work) -> None:
     """End a stopped run as its outcome says, with nothing undone."""
     outcome = work.execution.outcome or ForwardResult.FAILED
     work.frontier.pop("stop", None)
-    work.forget("QUIESCE")
+    forget_quiesce(work)
     work.move(ExecutionState(outcome.value))
     finish.tell_parent(work)
 

@@ -136,6 +136,13 @@ def start_attempt(
     )
 
 
+def has_timer(work: Work, node: Node, run: StepRun) -> bool:
+    """Tell whether a timer may be set for a step run; most have none."""
+    policy = task_policy(work, node)
+    timed = policy.poll_timeout_seconds or policy.total_timeout_seconds
+    return bool(timed) or run.type in {"WAIT", "HUMAN", "SUB_WORKFLOW"}
+
+
 def begin_in_engine(
     work: Work, node: Node, run: StepRun, inputs: dict[str, Any], state: StepState
 ) -> StepRun:

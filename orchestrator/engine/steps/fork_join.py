@@ -36,13 +36,13 @@ def begin_join(work: Work, node: Node, run: StepRun, inputs: dict[str, Any]) -> 
         base.complete(work, run)
 
 
-def note_settled(work: Work, join_position: str, run: StepRun) -> bool:
+def note_settled(work: Work, join_position: str, run: StepRun, *, is_excused: bool) -> bool:
     """Count a settled branch end; True when the JOIN has all it waits for."""
     waiting = work.frontier.get("joins", {}).get(join_position)
     if waiting is None:
         return False
     waiting["left"] -= 1
-    if run.state is StepState.COMPLETED_WITH_ERRORS:
+    if is_excused or run.state is StepState.COMPLETED_WITH_ERRORS:
         waiting["errors"] = True
     elif not run.state.is_successful:
         waiting["failed"].append(run.id)
@@ -68,7 +68,10 @@ def finish_join(work: Work, node: Node, join_position: str) -> bool:
     output = {end.reference: end.output for end in ends if end.output}
     reasons = " ".join(end.reason for end in ends if end.id in waiting["failed"])
     run = work.change(run, caused_by=tuple(end.id for end in ends))
-    if waiting["failed"]:
+    failed = [end for end in ends if end.id in waiting["failed"]]
+    if failed and all(end.state is StepState.CANCELLED for end in failed):
+        base.settle(work, run, StepState.CANCELLED, reason=reasons, output=output)
+    elif failed:
         base.fail(work, node, run, reasons, output=output)
     elif waiting["errors"]:
         base.settle(work, run, StepState.COMPLETED_WITH_ERRORS, output=output)
@@ -85,12 +88,26 @@ def begin_exclusive_join(work: Work, node: Node, run: StepRun, inputs: dict[str,
             work.needs.references.add(reference)
     if work.needs.references:
         return
-    candidates = [work.latest[reference] for reference in step.join_on]
-    taken = [end for end in candidates if end and end.state is not StepState.SKIPPED]
+    taken = [
+        end
+        for reference in step.join_on
+        if (end := _in_round(work, node, run, reference)) and end.state is not StepState.SKIPPED
+    ]
     if not taken:
-        taken = [end for ref in step.default_exclusive_join if (end := work.latest[ref])]
+        defaults = step.default_exclusive_join
+        taken = [end for name in defaults if (end := _in_round(work, node, run, name))]
     run = base.begin_in_engine(work, node, run, inputs, StepState.SCHEDULED)
     if taken and taken[0].state is StepState.FAILED and not step.permissive:
         base.fail(work, node, run, taken[0].reason)
         return
     base.complete(work, run, taken[0].output if taken else None)
+
+
+def _in_round(work: Work, node: Node, run: StepRun, reference: str) -> StepRun | None:
+    """Return the newest step run of a reference, unless it belongs to an earlier round."""
+    found = work.latest[reference]
+    other = work.node(found) if found else None
+    if found is None or other is None:
+        return None
+    rounds = node.rounds(run.position)
+    return found if other.rounds(found.position)[: len(rounds)] == rounds else None

@@ -71,6 +71,7 @@ def next_round(work: Work, position: str) -> int:
     """Count the next round and give it its item."""
     loop = work.frontier["loops"][position]
     loop["round"] += 1
+    loop.pop("over", None)
     run = work.runs[loop["run"]]
     if run.dynamic is not None:
         item = {"loopIndex": loop["round"] - 1, "loopItem": run.dynamic[loop["round"] - 1]}
@@ -88,13 +89,14 @@ def finish(work: Work, node: Node, position: str) -> bool:
     rounds = _rounds(work, node, position, first, last)
     if rounds is None:
         return False
-    work.frontier["loops"].pop(position)
-    if "broken" in loop:
-        base.fail(
-            work, node, run, loop["broken"], error_class=ErrorClass.FAILED_TERMINAL, output=rounds
-        )
-    else:
+    if "broken" not in loop:
         base.complete(work, run, rounds)
+    else:
+        terminal = ErrorClass.FAILED_TERMINAL
+        run = base.fail(work, node, run, loop["broken"], error_class=terminal, output=rounds)
+    if run.state is not StepState.FAILED or node.step.permissive:
+        # A loop that fails the run keeps its record: an operator's retry asks its condition again.
+        work.frontier["loops"].pop(position)
     return True
 
 

@@ -1,0 +1,121 @@
+"""Wake-ups: the names of all Celery tasks, and the only place that sends them – after commit.
+
+A message is a doorbell: rows say what is to be done, and repair rings again for what nobody took. So a
+failed publish is counted and forgotten; while the broker does not answer nothing is tried for a while.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from celery import current_app
+from django.conf import settings
+from django.db import transaction
+
+from orchestrator import metrics
+from orchestrator.border import doorbell
+
+logger = logging.getLogger(__name__)
+
+EXECUTE_STEP = "orchestrator.execute_step"
+ADVANCE = "orchestrator.advance"
+DELIVER = "orchestrator.deliver"
+MESSAGE_VERSION = 1
+DEFAULT_QUEUE = "default"
+BREAKER_SECONDS = 2.0
+FOLLOWED_AT_ONCE = 8
+"""More executions than this in one commit are not announced one by one: streams look each second."""
+
+_closed_until = 0.0
+
+
+def reaches_workers() -> bool:
+    """Tell whether what this process publishes is read by anybody.
+
+    A command beside `serve` has an in-process broker of its own that nobody reads; the ticker of
+    `serve` rings for what it has scheduled.
+    """
+    return not (settings.AMENDS_EMBEDDED and settings.AMENDS_ROLE != "embedded")
+
+
+def ring_steps(steps: Iterable[tuple[str, str]]) -> None:
+    """Wake a Celery worker for each (step run, queue), once the transaction is committed."""
+    wanted = list(steps)
+    if wanted:
+        _after_commit(lambda: _send_steps(wanted))
+
+
+def ring_executions(ids: Iterable[str]) -> None:
+    """Have executions take what is due for them, once the transaction is committed."""
+    wanted = list(ids)
+    if wanted:
+        _after_commit(lambda: _send_all(ADVANCE, wanted, DEFAULT_QUEUE))
+
+
+def ring_message(message_id: int) -> None:
+    """Have an outbox row delivered, once the transaction is committed."""
+    _after_commit(lambda: _send_all(DELIVER, [str(message_id)], DEFAULT_QUEUE))
+
+
+def tell_pollers(names: Iterable[str]) -> None:
+    """Wake long polls for these task names, once the transaction is committed."""
+    wanted = set(names)
+    if wanted:
+        _after_commit(lambda: [doorbell.ring(poll_topic(name)) for name in wanted])
+
+
+def tell_followers(ids: Iterable[str]) -> None:
+    """Wake the streams that follow these executions, once the transaction is committed."""
+    wanted = list(ids)
+    if 0 < len(wanted) <= FOLLOWED_AT_ONCE:
+        _after_commit(lambda: [doorbell.ring(execution_topic(key)) for key in wanted])
+
+
+def poll_topic(name: str) -> str:
+    """Return the doorbell topic of a polled task name."""
+    return f"poll:{name}"
+
+
+def execution_topic(execution_id: str) -> str:
+    """Return the doorbell topic of an execution."""
+    return f"execution:{execution_id}"
+
+
+def _after_commit(send: Callable[[], object]) -> None:
+    transaction.on_commit(send, robust=True)
+
+
+def _send_steps(steps: Iterable[tuple[str, str]]) -> None:
+    by_queue: dict[str, list[str]] = {}
+    for step_run_id, queue in steps:
+        by_queue.setdefault(queue, []).append(step_run_id)
+    for queue, ids in by_queue.items():
+        _send_all(EXECUTE_STEP, ids, queue)
+
+
+def _send_all(task: str, ids: Iterable[str], queue: str) -> None:
+    """Publish one message per id on one connection; a broker that fails is left alone for a while."""
+    global _closed_until  # noqa: PLW0603 - the breaker belongs to the process
+    if not reaches_workers() or time.monotonic() < _closed_until:
+        return
+    try:
+        with current_app.producer_or_acquire() as producer:
+            for key in ids:
+                _send(task, key, queue, producer)
+    except Exception as error:  # noqa: BLE001 - any broker error means the same: repair rings
+        _closed_until = time.monotonic() + BREAKER_SECONDS
+        metrics.PUBLISH_FAILURES.inc()
+        logger.warning("publish_failed", extra={"task": task, "error": type(error).__name__})
+
+
+def _send(task: str, key: str, queue: str, producer: Any) -> None:
+    current_app.send_task(
+        task,
+        args=(key,),
+        kwargs={"v": MESSAGE_VERSION},
+        queue=queue,
+        producer=producer,
+        retry=False,
+        ignore_result=True,
+    )

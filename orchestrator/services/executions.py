@@ -1,0 +1,428 @@
+"""Start, cancel, pause, resume and retry executions."""
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.db import transaction
+
+from orchestrator import dispatch, metrics
+from orchestrator.access import policy
+from orchestrator.access.permissions import Permission
+from orchestrator.audit import log
+from orchestrator.border.input import check as check_json
+from orchestrator.engine.canonical import JSONValue, digest
+from orchestrator.engine.snapshot import Cancelled, Input, PauseSet, RetryRequested
+from orchestrator.engine.states import EntryState, ExecutionState
+from orchestrator.models import Execution, Workflow, WorkflowVersion
+from orchestrator.services import advance, versions
+from orchestrator.services.errors import Conflict, Invalid, Malformed, NotFound
+from orchestrator.services.retrying import retried
+from orchestrator.store import clock, keys, load, statements
+from orchestrator.store.apply import children
+from orchestrator.store.load import Loaded
+from orchestrator.store.statements import table_of
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+MAX_KEY = 255
+MAX_REASON = 2000
+DISPATCHED_ENTRIES = (
+    EntryState.RUNNING,
+    EntryState.RETRY_WAIT,
+    EntryState.COMPENSATION_FAILED,
+    EntryState.COMPENSATED,
+    EntryState.LATE_EFFECT,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """What a start came to."""
+
+    id: UUID
+    workflow_name: str
+    version: int
+    created: bool
+    """False when an earlier start with the same key is answered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartRequest:
+    """What somebody wants to start."""
+
+    workflow_name: str
+    version: int | None = None
+    """None or 0: the stable version."""
+    input: Mapping[str, Any]
+    correlation_id: str = ""
+    idempotency_key: str = ""
+    strategy: str = "RETURN_EXISTING"
+    """FAIL, RETURN_EXISTING or FAIL_ON_RUNNING; without a key it means nothing (api.md §14)."""
+    definition: JSONValue = None
+    """An inline definition, run without being registered."""
+    priority: int = 0
+    task_to_domain: Mapping[str, str] | None = None
+
+
+def start_execution(
+    *,
+    actor: "User | None",
+    workflow_name: str,
+    version: int | None = None,
+    input: Mapping[str, Any],  # noqa: A002 - the word of the contract
+    correlation_id: str = "",
+    idempotency_key: str = "",
+    strategy: str = "RETURN_EXISTING",
+    definition: JSONValue = None,
+    priority: int = 0,
+    task_to_domain: Mapping[str, str] | None = None,
+) -> Started:
+    """Start one execution and take its first decision.
+
+    Safe to call again with the same idempotency key: the first execution is answered.
+
+    Raises:
+        NotFound: There is no such workflow or version, or the actor may not see it.
+        Forbidden: The actor may see it and not start it.
+        Conflict: The key was used with another body, or the strategy says so; an archived workflow.
+        Invalid: The input or the inline definition is not acceptable.
+    """
+    request = StartRequest(
+        workflow_name=workflow_name,
+        version=version,
+        input=input,
+        correlation_id=correlation_id,
+        idempotency_key=idempotency_key,
+        strategy=strategy,
+        definition=definition,
+        priority=priority,
+        task_to_domain=task_to_domain,
+    )
+    _check(request)
+    # Made before the insert, so that a second try after a lost COMMIT makes the same row.
+    return _start(actor=actor, request=request, execution_id=new_id())
+
+
+def start_many(*, actor: "User | None", requests: list[StartRequest]) -> list[Started]:
+    """Start executions in sets: one transaction for all of them; all or none.
+
+    For callers that start many at once; each is as durable as if it had been started alone.
+    """
+    for request in requests:
+        _check(request)
+    return _start_many(actor=actor, requests=requests, ids=[new_id() for _ in requests])
+
+
+def new_id() -> str:
+    """Return a new execution id: UUIDv7, so that ids sort by time of start."""
+    stamp = time.time_ns() // 1_000_000
+    raw = stamp.to_bytes(6, "big") + os.urandom(10)
+    value = int.from_bytes(raw, "big")
+    value = (value & ~(0xF << 76)) | (0x7 << 76)
+    value = (value & ~(0x3 << 62)) | (0x2 << 62)
+    return str(UUID(int=value))
+
+
+def _check(request: StartRequest) -> None:
+    if not isinstance(request.input, Mapping):
+        raise Invalid("The input must be a JSON object.", _problem("/input", "not an object"))
+    if len(request.idempotency_key) > MAX_KEY or len(request.correlation_id) > MAX_KEY:
+        raise Malformed(f"Idempotency key and correlation id have at most {MAX_KEY} characters.")
+    if not 0 <= request.priority <= 99:  # noqa: PLR2004 - Conductor's range
+        raise Invalid("The priority must be between 0 and 99.", _problem("/priority", "0 to 99"))
+    check_json(dict(request.input))
+
+
+def _problem(path: str, message: str) -> list[dict[str, object]]:
+    return [{"code": "FORMAT", "severity": "error", "path": path, "message": message}]
+
+
+@retried
+@transaction.atomic(durable=True)
+def _start(*, actor: "User | None", request: StartRequest, execution_id: str) -> Started:
+    started, row = _prepare(actor, request, execution_id)
+    if row is None:
+        return started
+    _insert(actor, [(started, row, request)])
+    return started
+
+
+@retried
+@transaction.atomic(durable=True)
+def _start_many(
+    *, actor: "User | None", requests: list[StartRequest], ids: list[str]
+) -> list[Started]:
+    prepared = [
+        (*_prepare(actor, request, key), request)
+        for request, key in zip(requests, ids, strict=True)
+    ]
+    new = [(started, row, request) for started, row, request in prepared if row is not None]
+    if new:
+        _insert(actor, new)
+    return [started for started, _, _ in prepared]
+
+
+def _prepare(
+    actor: "User | None", request: StartRequest, execution_id: str
+) -> tuple[Started, dict[str, Any] | None]:
+    """Return what the start comes to, and the row to insert unless an earlier one is answered."""
+    version, workflow = _version(actor, request)
+    if request.idempotency_key:
+        known = _known(request, workflow, execution_id)
+        if known is not None:
+            return known, None
+    row = children.new_row(
+        execution_id=execution_id,
+        version=version,
+        workflow=workflow,
+        input=request.input,
+        now=clock.now(),
+        correlation_id=request.correlation_id,
+        priority=request.priority,
+        domains=request.task_to_domain or {},
+        started_by=versions.name_of(actor),
+        started_by_id=actor.pk if actor else None,
+        idempotency_key=request.idempotency_key,
+    )
+    # Decided in this very transaction, so nothing is due when it is committed.
+    row["wake_at"] = None
+    started = Started(
+        id=UUID(execution_id),
+        workflow_name=row["workflow_name"],
+        version=row["version_number"],
+        created=True,
+    )
+    return started, row
+
+
+def _version(
+    actor: "User | None", request: StartRequest
+) -> tuple[WorkflowVersion, Workflow]:
+    if request.definition is not None:
+        version = versions.inline_version(actor=actor, document=request.definition)
+    else:
+        workflow = versions.find_workflow(request.workflow_name)
+        policy.require(actor, Permission.START_EXECUTION, workflow)
+        versions.require_live(workflow)
+        version = versions.resolve(request.workflow_name, request.version)
+    return version, version.workflow
+
+
+def _known(request: StartRequest, workflow: Workflow, execution_id: str) -> Started | None:
+    """Take the key, or say what an earlier start with it means for this one."""
+    body_hash = digest(
+        [request.input, request.version, request.correlation_id, request.definition]
+    )
+    known = keys.claim_key(
+        workflow_id=workflow.pk,
+        key=request.idempotency_key,
+        execution_id=execution_id,
+        body_hash=body_hash,
+    )
+    if known is None:
+        return None
+    earlier = Execution.objects.get(pk=known.execution_id)
+    if request.strategy == "FAIL_ON_RUNNING" and ExecutionState(earlier.state).is_terminal:
+        keys.hand_key_over(
+            workflow_id=workflow.pk,
+            key=request.idempotency_key,
+            execution_id=execution_id,
+            body_hash=body_hash,
+            since=clock.now(),
+        )
+        return None
+    if request.strategy != "RETURN_EXISTING":
+        raise Conflict(
+            f"The idempotency key {request.idempotency_key!r} belongs to execution {earlier.pk}.",
+            executionId=str(earlier.pk),
+        )
+    if known.body_hash != body_hash:
+        raise Conflict(
+            f"The idempotency key {request.idempotency_key!r} was used with another body, for "
+            f"execution {earlier.pk}. Use a new key for a new start.",
+            executionId=str(earlier.pk),
+        )
+    return Started(
+        id=earlier.pk,
+        workflow_name=earlier.workflow_name,
+        version=earlier.version_number,
+        created=False,
+    )
+
+
+def _insert(
+    actor: "User | None", new: list[tuple[Started, dict[str, Any], StartRequest]]
+) -> None:
+    rows = [row for _, row, _ in new]
+    statements.insert(table_of(Execution), rows)
+    found = load.lock_executions([row["id"] for row in rows])
+    advanced = advance.advance_locked(found, {})
+    dispatch.ring_executions(advanced.to_advance)
+    for started, row, _ in new:
+        metrics.EXECUTIONS_STARTED.labels(workflow=row["workflow_name"]).inc()
+        if actor is not None:
+            log.record(
+                "execution.start",
+                str(started.id),
+                actor,
+                workflow=started.workflow_name,
+                changes={"version": started.version},
+            )
+
+
+# ---- control ---------------------------------------------------------------------------------
+
+
+def find_locked(execution_id: "UUID | str") -> tuple[Execution, Loaded]:
+    """Lock an execution; for services that act on one.
+
+    Raises:
+        NotFound: There is none.
+    """
+    try:
+        key = str(UUID(str(execution_id)))
+    except ValueError:
+        raise NotFound(f"There is no execution {execution_id}.") from None
+    found = load.lock_executions([key])
+    if key not in found:
+        raise NotFound(f"There is no execution {key}.")
+    row = Execution.objects.select_related("workflow", "version").get(pk=key)
+    return row, found[key]
+
+
+def apply_locked(loaded: Loaded, *items: Input) -> advance.Advanced:
+    """Decide with these inputs for an execution that is locked, and wake whoever must go on."""
+    key = loaded.view.id
+    advanced = advance.advance_locked({key: loaded}, {key: items})
+    dispatch.ring_executions(advanced.to_advance)
+    return advanced
+
+
+def require_reason(reason: str) -> str:
+    """Return a reason that says something.
+
+    Raises:
+        Invalid: It is empty or too long.
+    """
+    told = reason.strip() if isinstance(reason, str) else ""
+    if not told:
+        raise Invalid("Please give a reason.", _problem("/reason", "a reason is required"))
+    if len(told) > MAX_REASON:
+        raise Invalid(
+            f"The reason has at most {MAX_REASON} characters.", _problem("/reason", "too long")
+        )
+    return told
+
+
+@retried
+@transaction.atomic(durable=True)
+def cancel_execution(
+    *, actor: "User | None", execution_id: "UUID | str", compensate: bool, reason: str
+) -> None:
+    """Cancel a run that is not over; with undo as far as something could be undone (T4).
+
+    While the run stops or undoes already, nothing changes: a cancel never shortens an undo. Without
+    undo, where something could be undone, it is an act of its own right (`break_glass`).
+
+    Raises:
+        NotFound, Forbidden: The actor may not see or not cancel it.
+        Invalid: There is no reason.
+        Conflict: The run is over.
+    """
+    row, loaded = find_locked(execution_id)
+    policy.require(actor, Permission.CANCEL_EXECUTION, row.workflow)
+    told = require_reason(reason)
+    state = loaded.view.state
+    if state.is_terminal:
+        raise Conflict(f"The run is over ({state}); there is nothing to cancel.")
+    if not compensate and _live_entries(loaded):
+        policy.require(actor, Permission.BREAK_GLASS, row.workflow)
+    who = versions.name_of(actor)
+    apply_locked(loaded, Cancelled(compensate=compensate, actor=who, reason=told))
+    log.record(
+        "execution.cancel",
+        str(row.pk),
+        actor,
+        workflow=row.workflow_name,
+        reason=told,
+        changes={"compensate": compensate},
+    )
+
+
+def _live_entries(loaded: Loaded) -> int:
+    gone = {EntryState.VOID.value, EntryState.COMPENSATED.value}
+    counts = loaded.view.frontier.get("ledger", {})
+    return sum(int(count) for state, count in counts.items() if state not in gone)
+
+
+def pause_execution(*, actor: "User | None", execution_id: "UUID | str") -> None:
+    """Dispatch nothing new in either direction until somebody resumes; safe to call twice."""
+    _set_paused(actor=actor, execution_id=execution_id, paused=True)
+
+
+def resume_execution(*, actor: "User | None", execution_id: "UUID | str") -> None:
+    """Go on after a pause.
+
+    Raises:
+        Conflict: The run is not paused.
+    """
+    _set_paused(actor=actor, execution_id=execution_id, paused=False)
+
+
+@retried
+@transaction.atomic(durable=True)
+def _set_paused(
+    *, actor: "User | None", execution_id: "UUID | str", paused: bool
+) -> None:
+    row, loaded = find_locked(execution_id)
+    policy.require(actor, Permission.CONTROL_EXECUTION, row.workflow)
+    if loaded.view.state.is_terminal:
+        raise Conflict(f"The run is over ({loaded.view.state}).")
+    if not paused and not loaded.view.paused:
+        raise Conflict("The run is not paused.")
+    if paused and loaded.view.paused:
+        return
+    apply_locked(loaded, PauseSet(paused=paused, actor=versions.name_of(actor)))
+    action = "execution.pause" if paused else "execution.resume"
+    log.record(action, str(row.pk), actor, workflow=row.workflow_name)
+
+
+@retried
+@transaction.atomic(durable=True)
+def retry_execution(
+    *, actor: "User | None", execution_id: "UUID | str", reason: str = ""
+) -> None:
+    """Take an ended run up again from its failed steps: same step runs, keys and epoch.
+
+    Raises:
+        Conflict: The run is not FAILED, TIMED_OUT or TERMINATED, or an undo was ever dispatched.
+    """
+    row, loaded = find_locked(execution_id)
+    policy.require(actor, Permission.CONTROL_EXECUTION, row.workflow)
+    state = loaded.view.state
+    if was_dispatched(loaded):
+        raise Conflict(
+            "An undo of this run has begun, so it cannot be retried. Let the undo end and start a "
+            "new run."
+        )
+    if state not in (
+        ExecutionState.FAILED,
+        ExecutionState.TIMED_OUT,
+        ExecutionState.TERMINATED,
+    ):
+        raise Conflict(f"Only a failed run can be retried; this one is {state}.")
+    apply_locked(loaded, RetryRequested(actor=versions.name_of(actor), reason=reason))
+    log.record(
+        "execution.retry", str(row.pk), actor, workflow=row.workflow_name, reason=reason
+    )
+
+
+def was_dispatched(loaded: Loaded) -> bool:
+    """Tell whether an undo of this run was ever sent."""
+    counts = loaded.view.frontier.get("ledger", {})
+    return any(state.value in counts for state in DISPATCHED_ENTRIES)

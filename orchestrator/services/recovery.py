@@ -1,0 +1,119 @@
+"""What the ticker calls once a second: all that is due, found in the rows.
+
+It decides nothing itself and marks nothing failed: every transition is taken under the execution's
+lock, where the state is read again (reliability.md §3.4). Two tickers or twenty: the same effect.
+"""
+
+import logging
+import os
+import socket
+from collections.abc import Iterable
+from datetime import timedelta
+
+from django.db import transaction
+from django.db.models import Min
+
+from orchestrator import dispatch, metrics
+from orchestrator.engine.snapshot import StepDue
+from orchestrator.models import Execution, StepRun, StoredAnswer, Timer, Worker
+from orchestrator.services import advance
+from orchestrator.services.retrying import retried
+from orchestrator.store import claims, clock, rings
+
+logger = logging.getLogger(__name__)
+
+BATCH = 200
+AT_ONCE = 32
+"""Executions in one transition: enough to share a commit, few enough to lock briefly."""
+LONGEST_PAUSE = 1.0
+ANSWERS_KEPT = timedelta(hours=24)
+
+
+def tick() -> float:
+    """Do everything that is due; returns seconds until the next known due moment, at most 1."""
+    _advance(_due_executions())
+    _expire()
+    _ring()
+    _sign_in()
+    return _pause()
+
+
+def _due_executions() -> list[str]:
+    now = clock.now()
+    timed = claims.due_timers(now=now, limit=BATCH)
+    return list(dict.fromkeys([*timed, *claims.due_executions(now=now, limit=BATCH)]))
+
+
+def _advance(ids: list[str]) -> None:
+    """Take what is due for executions, a few at a time; one that fails does not hold the others."""
+    for start in range(0, len(ids), AT_ONCE):
+        group = ids[start : start + AT_ONCE]
+        try:
+            advance.drive(inputs={}, due=group)
+        except Exception:
+            logger.exception("advance_failed", extra={"executions": len(group)})
+            _one_by_one(group)
+
+
+def _one_by_one(ids: Iterable[str]) -> None:
+    for key in ids:
+        try:
+            advance.drive(inputs={}, due=[key])
+        except Exception:
+            logger.exception("advance_failed", extra={"execution_id": key})
+
+
+def _expire() -> None:
+    """Look at step runs whose lease, or first timeout, has passed."""
+    expired = claims.expired_leases(now=clock.now(), limit=BATCH)
+    inputs: dict[str, list[StepDue]] = {}
+    for due in expired:
+        inputs.setdefault(due.execution_id, []).append(StepDue(step_run_id=due.step_run_id))
+    for key, items in inputs.items():
+        try:
+            advance.drive(inputs={key: items})
+            metrics.LEASES_LOST.inc(len(items))
+        except Exception:
+            logger.exception("lease_failed", extra={"execution_id": key})
+
+
+@retried
+@transaction.atomic(durable=True)
+def _ring() -> None:
+    """Ring for rows that nobody has claimed."""
+    for queue, ids in rings.stamp_unrung(now=clock.now()).items():
+        dispatch.ring_steps((step_run_id, queue) for step_run_id in ids)
+        metrics.REPAIRS_RUNG.labels(kind="step").inc(len(ids))
+
+
+def _sign_in() -> None:
+    """Say that this host's ticker is alive; tidy up what is kept for a day only."""
+    now = clock.now()
+    host = f"{socket.gethostname()}:{os.getpid()}"
+    Worker.objects.update_or_create(host=host, defaults={"last_tick_at": now})
+    if now.second == 0:
+        StoredAnswer.objects.filter(created_at__lt=now - ANSWERS_KEPT).delete()
+        Worker.objects.filter(last_tick_at__lt=now - ANSWERS_KEPT).delete()
+
+
+def _pause() -> float:
+    """Return how long nothing that we know of will be due."""
+    now = clock.now()
+    moments = (
+        Timer.objects.aggregate(first=Min("due_at"))["first"],
+        StepRun.objects.filter(wake_at__isnull=False).aggregate(first=Min("wake_at"))["first"],
+        Execution.objects.filter(wake_at__isnull=False).aggregate(first=Min("wake_at"))["first"],
+    )
+    seconds = [(moment - now).total_seconds() for moment in moments if moment is not None]
+    return max(min([LONGEST_PAUSE, *seconds]), 0.0)
+
+
+@transaction.atomic(durable=True)
+def release_own_leases() -> int:
+    """Let leases of our own workers run out now; returns how many.
+
+    For `serve` at its start: its lock file says that no other process of ours can be alive, so whoever
+    held them is dead, and what became of the calls is unknown (reliability.md §2.6).
+    """
+    held = StepRun.objects.filter(state="DISPATCHED").exclude(queue="")
+    return held.update(due_at=clock.now())

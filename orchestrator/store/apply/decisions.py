@@ -1,0 +1,219 @@
+"""Decisions into rows: everything that a transition writes, for many executions at once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, assert_never
+from uuid import uuid4
+
+from orchestrator import gate
+from orchestrator.engine.commands import (
+    ChangeAttempt,
+    ClearTimer,
+    CloseApproval,
+    Command,
+    Decision,
+    EndPlan,
+    OpenApproval,
+    RecordLate,
+    SendNotice,
+    SetTimer,
+    StartAttempt,
+    StartChild,
+    StorePlan,
+)
+from orchestrator.engine.snapshot import StepRun
+from orchestrator.models import (
+    Attempt,
+    CompensationPlan,
+    Execution,
+    ExecutionEvent,
+    Notice,
+    StepRun as StepRow,
+    Timer,
+)
+from orchestrator.store import statements
+from orchestrator.store.apply import children
+from orchestrator.store.load import STEP_COLUMNS, Loaded
+from orchestrator.store.statements import table_of
+
+
+@dataclass(slots=True, kw_only=True)
+class Written:
+    """Rows gathered from decisions, and whom to wake once they are committed."""
+
+    now: datetime
+    wake_now: bool
+    """True where nobody reads what this process publishes: repair may ring at once."""
+    executions: list[dict[str, Any]] = field(default_factory=list)
+    created: list[dict[str, Any]] = field(default_factory=list)
+    updated: list[dict[str, Any]] = field(default_factory=list)
+    new_attempts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    attempts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    events: list[dict[str, Any]] = field(default_factory=list)
+    timers: dict[tuple[str, str, str], datetime | None] = field(default_factory=dict)
+    notices: list[dict[str, Any]] = field(default_factory=list)
+    to_advance: set[str] = field(default_factory=set)
+    """Executions that have something to take: children, and receivers of notices."""
+    children: list[tuple[Loaded, StartChild]] = field(default_factory=list)
+    rare: list[tuple[str, Command]] = field(default_factory=list)
+
+    def add(self, loaded: Loaded, decision: Decision) -> None:
+        """Gather what one decision writes."""
+        execution_id = loaded.view.id
+        for run in decision.created:
+            self.created.append(self._step_row(execution_id, run))
+        for run, names in decision.updated:
+            row = {name: getattr(run, name) for name in names}
+            if self.wake_now and row.get("wake_at") is not None:
+                row["wake_at"] = min(row["wake_at"], run.due_at or self.now)
+            self.updated.append({"id": run.id, **row})
+        for command in decision.commands:
+            self._add_command(loaded, execution_id, command)
+        self._add_execution(loaded, decision)
+
+    def _step_row(self, execution_id: str, run: StepRun) -> dict[str, Any]:
+        row = {name: getattr(run, name) for name in STEP_COLUMNS}
+        row["execution_id"] = execution_id
+        if self.wake_now and run.wake_at is not None:
+            row["wake_at"] = run.due_at or self.now
+        return row
+
+    def _add_execution(self, loaded: Loaded, decision: Decision) -> None:
+        execution = decision.execution
+        head = execution.head
+        for event in decision.events:
+            head += 1
+            self.events.append(
+                {
+                    "execution_id": execution.id,
+                    "seq": head,
+                    "at": self.now,
+                    "type": event.type,
+                    "reference": event.reference,
+                    "step_run_id": event.step_run_id,
+                    "data": event.data,
+                }
+            )
+        if decision.is_empty:
+            return
+        row = {name: getattr(execution, name) for name in decision.changed}
+        row |= {
+            "id": execution.id,
+            "head": head,
+            "revision": execution.revision + 1,
+            "updated_at": self.now,
+        }
+        self.executions.append(row)
+        execution.head = head
+        execution.revision += 1
+        if execution.wake_at is not None:
+            self.to_advance.add(execution.id)
+
+    def _add_command(self, loaded: Loaded, execution_id: str, command: Command) -> None:
+        match command:
+            case StartAttempt():
+                self._start_attempt(execution_id, command)
+            case ChangeAttempt(attempt_id=key, changes=changes):
+                target = self.new_attempts if key in self.new_attempts else self.attempts
+                target.setdefault(key, {"id": key}).update(changes)
+            case SetTimer(purpose=purpose, subject=subject, due_at=due_at):
+                self.timers[execution_id, purpose, subject] = due_at
+            case ClearTimer(purpose=purpose, subject=subject):
+                self.timers[execution_id, purpose, subject] = None
+            case SendNotice():
+                self._send(command)
+            case StartChild():
+                self.children.append((loaded, command))
+                self.to_advance.add(command.id)
+            case RecordLate() | StorePlan() | EndPlan() | OpenApproval() | CloseApproval():
+                self.rare.append((execution_id, command))
+            case _:
+                assert_never(command)
+
+    def _start_attempt(self, execution_id: str, command: StartAttempt) -> None:
+        self.new_attempts[command.attempt_id] = {
+            "id": command.attempt_id,
+            "step_run_id": command.step_run_id,
+            "execution_id": execution_id,
+            "number": command.number,
+            "state": command.state,
+            "reason": "",
+            "output": None,
+            "worker": "",
+            "poll_count": 0,
+            "callback_after": command.callback_after,
+            "scheduled_at": self.now,
+            "started_at": None,
+            "ended_at": None,
+            "late": None,
+        }
+
+    def _send(self, command: SendNotice) -> None:
+        self.notices.append(
+            {
+                "id": str(uuid4()),
+                "execution_id": command.execution_id,
+                "kind": command.kind,
+                "data": command.data,
+                "wake_at": self.now,
+            }
+        )
+        self.to_advance.add(command.execution_id)
+
+
+def write(written: Written) -> None:
+    """Write all that was gathered; a handful of statements, however many executions it is."""
+    statements.insert(table_of(StepRow), written.created)
+    statements.update(table_of(StepRow), written.updated)
+    statements.insert(table_of(Attempt), list(written.new_attempts.values()))
+    statements.update(table_of(Attempt), list(written.attempts.values()))
+    statements.insert(table_of(ExecutionEvent), written.events)
+    statements.update(table_of(Execution), written.executions)
+    statements.insert(table_of(Notice), written.notices)
+    _write_timers(written.timers)
+    for loaded, command in written.children:
+        children.create(loaded, command, now=written.now)
+    for execution_id, rare in written.rare:
+        _write_rare(execution_id, rare, now=written.now)
+
+
+def _write_timers(timers: Mapping[tuple[str, str, str], datetime | None]) -> None:
+    """Set and clear timers: at most one live row per purpose (invariant 40)."""
+    keys = ("execution_id", "purpose", "subject")
+    rows = [
+        dict(zip(keys, key, strict=True)) | {"due_at": due_at} for key, due_at in timers.items()
+    ]
+    statements.upsert(
+        table_of(Timer), [row for row in rows if row["due_at"] is not None], keys=keys
+    )
+    cleared = [{key: row[key] for key in keys} for row in rows if row["due_at"] is None]
+    statements.delete(table_of(Timer), cleared)
+
+
+def _write_rare(execution_id: str, command: Command, *, now: datetime) -> None:
+    match command:
+        case RecordLate(attempt_id=attempt_id, result=result):
+            Attempt.objects.filter(pk=attempt_id).update(late=result)
+        case StorePlan():
+            CompensationPlan.objects.create(
+                id=command.id,
+                execution_id=execution_id,
+                number=command.number,
+                hash=command.hash,
+                trigger=command.trigger,
+                triggered_by=command.triggered_by,
+                reason=command.reason,
+                entries=list(command.entries),
+                edges=[list(edge) for edge in command.edges],
+                cannot_be_undone=list(command.cannot_be_undone),
+                created_at=now,
+            )
+        case EndPlan(id=plan_id, state=state):
+            CompensationPlan.objects.filter(pk=plan_id).update(state=state, ended_at=now)
+        case OpenApproval():
+            gate.open_request(execution_id=execution_id, command=command, now=now)
+        case CloseApproval(id=approval_id, state=state):
+            gate.close_request(approval_id=approval_id, state=state, now=now)
+
+

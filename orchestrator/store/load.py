@@ -1,0 +1,403 @@
+"""Rows into what `decide` may see: executions, step runs and what a decision asked for."""
+
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from django.db import connection
+
+from orchestrator.engine.canonical import JSONValue
+from orchestrator.engine.commands import Needs
+from orchestrator.engine.definition import document
+from orchestrator.engine.definition.graph import Graph, compile_branches, compile_definition
+from orchestrator.engine.definition.model import Step, TaskPolicy
+from orchestrator.engine.snapshot import (
+    Answer,
+    ChildVersion,
+    ExecutionView,
+    PlanView,
+    Snapshot,
+    StepRun,
+)
+from orchestrator.engine.states import (
+    Direction,
+    EntryState,
+    ExecutionState,
+    ForwardResult,
+    StepState,
+)
+from orchestrator.models import (
+    CompensationPlan,
+    Execution,
+    StepRun as StepRow,
+    TaskDefinition,
+    WorkflowVersion,
+)
+from orchestrator.store import statements
+from orchestrator.store.statements import any_of, bound, table_of
+
+STEP_COLUMNS = tuple(name for name in StepRun.__slots__ if name != "is_light")
+LIGHT_COLUMNS = tuple(
+    name for name in STEP_COLUMNS if name not in {"input", "output", "variables", "dynamic"}
+)
+EXECUTION_COLUMNS = tuple(ExecutionView.__slots__)
+_EXTRA_COLUMNS = ("version_id", "task_policies")
+_SETTLED = tuple(state.value for state in StepState if state.is_settled)
+
+
+class BrokenDefinition(Exception):
+    """A stored definition cannot be parsed any more."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Loaded:
+    """An execution that is locked, with all that decisions on it have asked for so far."""
+
+    view: ExecutionView
+    version_id: int
+    task_policies: dict[str, Any]
+    graph: Graph
+    runs: dict[str, StepRun] = field(default_factory=dict)
+    latest: dict[str, StepRun | None] = field(default_factory=dict)
+    before: dict[tuple[str, int], StepRun | None] = field(default_factory=dict)
+    in_motion: bool = False
+    whole: bool = False
+    rounds: dict[str, bool] = field(default_factory=dict)
+    attached: set[str] = field(default_factory=set)
+    dynamic: dict[str, Graph] = field(default_factory=dict)
+    children: dict[tuple[str, int | None], ChildVersion | None] = field(default_factory=dict)
+    inline_children: dict[str, ChildVersion | str] = field(default_factory=dict)
+    policies: dict[str, TaskPolicy] = field(default_factory=dict)
+    approvals: dict[str, bool] = field(default_factory=dict)
+    plan: PlanView | None = None
+
+    def snapshot(self, *, now: Any, answers: Mapping[str, Answer], queues: Any) -> Snapshot:
+        """Return what a decision may see now."""
+        return Snapshot(
+            now=now,
+            execution=self.view,
+            runs=self.runs,
+            latest=self.latest,
+            latest_before=self.before,
+            in_motion=self.in_motion,
+            whole=self.whole,
+            rounds=self.rounds,
+            attached=frozenset(self.attached),
+            dynamic=self.dynamic,
+            children=self.children,
+            inline_children=self.inline_children,
+            answers=answers,
+            policies=self.policies,
+            queues=queues,
+            approvals=self.approvals,
+            plan=self.plan,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolvers:
+    """What the store must ask others for, inside the transaction."""
+
+    child: Callable[[str, int | None], ChildVersion | None]
+    inline_child: Callable[[ExecutionView, JSONValue], ChildVersion | str]
+    approval_holds: Callable[[str, str], bool]
+
+
+# ---- definitions -----------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=512)
+def graph_of_version(version_id: int) -> Graph:
+    """Return the compiled definition of a version; kept per process, versions never change."""
+    stored = WorkflowVersion.objects.only("document").get(pk=version_id)
+    result = document.parse(stored.document, inline=True)
+    if result.definition is None:
+        raise BrokenDefinition(f"version {version_id}: {result.problems[0].message}")
+    return compile_definition(result.definition)
+
+
+@lru_cache(maxsize=2048)
+def _policy(text: str) -> TaskPolicy | None:
+    policy, _ = document.parse_task_policy(json.loads(text), "")
+    return policy
+
+
+def policies_of(documents: Mapping[str, Any]) -> dict[str, TaskPolicy]:
+    """Return the TaskDefs that a run keeps, parsed."""
+    found = {name: _policy(json.dumps(raw, sort_keys=True)) for name, raw in documents.items()}
+    return {name: policy for name, policy in found.items() if policy is not None}
+
+
+def registered_policies(names: Collection[str]) -> dict[str, Any]:
+    """Return the documents of the TaskDefs registered now under these names."""
+    if not names:
+        return {}
+    rows = TaskDefinition.objects.filter(name__in=names).values_list("name", "document")
+    return dict(rows)
+
+
+# ---- executions and step runs ----------------------------------------------------------------
+
+
+def lock_executions(ids: Collection[str]) -> dict[str, Loaded]:
+    """Lock executions in one order and return them; those that do not exist are left out."""
+    return _executions(ids, lock=True)
+
+
+def read_executions(ids: Collection[str]) -> dict[str, Loaded]:
+    """Return executions without locking them, for previews."""
+    return _executions(ids, lock=False)
+
+
+def _executions(ids: Collection[str], *, lock: bool) -> dict[str, Loaded]:
+    if not ids:
+        return {}
+    table = table_of(Execution)
+    columns = (*EXECUTION_COLUMNS, *_EXTRA_COLUMNS)
+    # No other transaction takes two executions in another order (reliability.md §5.3).
+    ending = " ORDER BY id"
+    if lock and connection.vendor == "postgresql":
+        ending += " FOR NO KEY UPDATE"
+    found: dict[str, Loaded] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {table.select(columns)} FROM {table.name} "  # noqa: S608
+            f"WHERE {any_of('id', len(ids))}{ending}",
+            bound(ids),
+        )
+        readers = table.readers(columns)
+        for row in cursor.fetchall():
+            values = dict(zip(columns, _read(row, readers), strict=True))
+            extra = {name: values.pop(name) for name in _EXTRA_COLUMNS}
+            values["state"] = ExecutionState(values["state"])
+            if values["outcome"] is not None:
+                values["outcome"] = ForwardResult(values["outcome"])
+            for name in ("paused", "is_saga"):
+                values[name] = bool(values[name])
+            view = ExecutionView(**values)
+            found[view.id] = Loaded(
+                view=view,
+                version_id=extra["version_id"],
+                task_policies=extra["task_policies"],
+                graph=graph_of_version(extra["version_id"]),
+                policies=policies_of(extra["task_policies"]) if extra["task_policies"] else {},
+            )
+    return found
+
+
+def _read(
+    row: Sequence[Any], readers: tuple[tuple[int, Callable[[Any], Any]], ...]
+) -> list[Any]:
+    values = list(row)
+    for index, reader in readers:
+        values[index] = reader(values[index])
+    return values
+
+
+def step_runs(
+    condition: str, parameters: Sequence[Any], *, light: bool = False
+) -> list[tuple[str, StepRun]]:
+    """Return (execution id, step run) of the rows that a condition selects."""
+    table = table_of(StepRow)
+    columns = ("execution_id", *(LIGHT_COLUMNS if light else STEP_COLUMNS))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {table.select(columns, 's.')} FROM {table.name} s WHERE {condition}",  # noqa: S608
+            list(parameters),
+        )
+        rows = cursor.fetchall()
+    readers = table.readers(columns)
+    return [_step_run(columns, _read(row, readers), light=light) for row in rows]
+
+
+def _step_run(columns: Sequence[str], row: list[Any], *, light: bool) -> tuple[str, StepRun]:
+    values = dict(zip(columns[1:], row[1:], strict=True))
+    values["state"] = StepState(values["state"])
+    values["direction"] = Direction(values["direction"])
+    if values["entry_state"] is not None:
+        values["entry_state"] = EntryState(values["entry_state"])
+    values["caused_by"] = tuple(values["caused_by"])
+    if values["undo_next"] is not None:
+        values["undo_next"] = tuple(values["undo_next"])
+    for name in ("doubt", "partial"):
+        values[name] = bool(values[name])
+    return row[0], StepRun(**values, is_light=light)
+
+
+# ---- what a decision asks for ----------------------------------------------------------------
+
+
+def satisfy(found: Mapping[str, Loaded], wanted: Mapping[str, Needs], resolvers: Resolvers) -> None:
+    """Load what decisions have asked for, for many executions with few statements."""
+    _load_runs(found, {key: needs.runs for key, needs in wanted.items() if needs.runs})
+    _load_latest(found, {key: needs.references for key, needs in wanted.items()})
+    _load_attached(found, {key: needs.attached for key, needs in wanted.items()})
+    for key, needs in wanted.items():
+        _load_rest(found[key], key, needs, resolvers)
+
+
+def _load_runs(found: Mapping[str, Loaded], wanted: Mapping[str, set[str]]) -> None:
+    ids = {run_id for runs in wanted.values() for run_id in runs}
+    if ids:
+        _keep(found, step_runs(any_of("s.id", len(ids)), bound(ids)))
+
+
+def _load_attached(found: Mapping[str, Loaded], wanted: Mapping[str, set[str]]) -> None:
+    ids = {entry for entries in wanted.values() for entry in entries}
+    if not ids:
+        return
+    executions = [key for key, entries in wanted.items() if entries]
+    condition = (
+        f"{any_of('s.execution_id', len(executions))} AND {any_of('s.compensates', len(ids))}"
+    )
+    _keep(found, step_runs(condition, [*bound(executions), *bound(ids)]))
+    for key, entries in wanted.items():
+        found[key].attached |= entries
+
+
+def _keep(found: Mapping[str, Loaded], rows: Iterable[tuple[str, StepRun]]) -> None:
+    for execution_id, run in rows:
+        if execution_id in found:
+            found[execution_id].runs[run.id] = run
+
+
+def _load_latest(found: Mapping[str, Loaded], wanted: Mapping[str, set[str]]) -> None:
+    """Load the newest forward step run of each reference: one index look-up per reference."""
+    pairs = [(key, name) for key, names in wanted.items() for name in names]
+    if not pairs:
+        return
+    for key, name in pairs:
+        found[key].latest[name] = None
+    for execution_id, run in _newest(pairs, [None] * len(pairs)):
+        found[execution_id].latest[run.reference] = run
+
+
+def _newest(
+    pairs: Sequence[tuple[str, str]], below: Sequence[int | None]
+) -> list[tuple[str, StepRun]]:
+    table = table_of(StepRow)
+    if connection.vendor == "sqlite":
+        rows: list[tuple[str, StepRun]] = []
+        for (key, name), limit in zip(pairs, below, strict=True):
+            bounded = "" if limit is None else " AND s.seq < %s"
+            parameters: list[Any] = [*statements.uuids([key]), name]
+            rows += step_runs(
+                "s.execution_id = %s AND s.reference = %s AND s.direction = 'FORWARD'"
+                f"{bounded} ORDER BY s.seq DESC LIMIT 1",
+                parameters if limit is None else [*parameters, limit],
+            )
+        return rows
+    wanted = [
+        {"execution_id": key, "reference": name, "below": limit}
+        for (key, name), limit in zip(pairs, below, strict=True)
+    ]
+    condition = (
+        f"s.id IN (SELECT newest.id FROM json_to_recordset(%s::json) "  # noqa: S608
+        "AS wanted(execution_id uuid, reference text, below integer) "
+        f"CROSS JOIN LATERAL (SELECT inner_run.id FROM {table.name} inner_run "
+        "WHERE inner_run.execution_id = wanted.execution_id "
+        "AND inner_run.reference = wanted.reference AND inner_run.direction = 'FORWARD' "
+        "AND (wanted.below IS NULL OR inner_run.seq < wanted.below) "
+        "ORDER BY inner_run.seq DESC LIMIT 1) newest)"
+    )
+    return step_runs(condition, [json.dumps(wanted)])
+
+
+def _load_rest(loaded: Loaded, key: str, needs: Needs, resolvers: Resolvers) -> None:
+    """Load what is asked for rarely, execution by execution."""
+    if needs.before:
+        _load_before(loaded, key, needs.before)
+    own = statements.uuids([key])
+    if needs.in_motion and not loaded.in_motion:
+        marks = ", ".join(["%s"] * len(_SETTLED))
+        condition = f"s.execution_id = %s AND s.state NOT IN ({marks})"
+        _keep({key: loaded}, step_runs(condition, [*own, *_SETTLED]))
+        loaded.in_motion = True
+    if needs.whole and not loaded.whole:
+        known = dict(loaded.runs)
+        _keep({key: loaded}, step_runs("s.execution_id = %s", own, light=True))
+        loaded.runs.update(known)
+        loaded.whole = True
+    for position, references, _ in needs.rounds:
+        marks = ", ".join(["%s"] * len(references))
+        condition = f"s.execution_id = %s AND s.reference IN ({marks})"
+        _keep({key: loaded}, step_runs(condition, [*own, *references]))
+        loaded.rounds[position] = True
+    for fork_id in needs.dynamic:
+        _load_dynamic(loaded, fork_id)
+    for child in needs.children:
+        loaded.children[child] = resolvers.child(*child)
+    for digest, raw in needs.inline_children.items():
+        loaded.inline_children[digest] = resolvers.inline_child(loaded.view, raw)
+    for name in needs.policies:
+        loaded.policies.setdefault(name, TaskPolicy(name=name))
+        loaded.policies.update(policies_of(registered_policies([name])))
+    for approval_id, input_hash in needs.approvals.items():
+        loaded.approvals[approval_id] = resolvers.approval_holds(approval_id, input_hash)
+    if needs.plan and loaded.plan is None:
+        loaded.plan = active_plan(key)
+
+
+def _load_before(loaded: Loaded, key: str, wanted: set[tuple[str, int]]) -> None:
+    ordered = sorted(wanted)
+    for pair in ordered:
+        loaded.before[pair] = None
+    rows = _newest([(key, name) for name, _ in ordered], [limit for _, limit in ordered])
+    for _, run in rows:
+        for name, limit in ordered:
+            current = loaded.before[name, limit]
+            if name == run.reference and run.seq < limit:
+                if current is None or current.seq < run.seq:
+                    loaded.before[name, limit] = run
+
+
+_BRANCHES: dict[str, Graph] = {}
+_MOST_BRANCHES = 64
+
+
+def _load_dynamic(loaded: Loaded, fork_id: str) -> None:
+    """Compile the branches of a dynamic fork; kept per process, since they never change."""
+    graph = _BRANCHES.get(fork_id)
+    if graph is None:
+        fork = loaded.runs.get(fork_id)
+        if fork is None or fork.is_light:
+            _keep({loaded.view.id: loaded}, step_runs("s.id = %s", statements.uuids([fork_id])))
+            fork = loaded.runs[fork_id]
+        if fork.defined_by is not None and fork.defined_by not in loaded.dynamic:
+            _load_dynamic(loaded, fork.defined_by)
+        outer = loaded.graph if fork.defined_by is None else loaded.dynamic[fork.defined_by]
+        graph = _compile_branches(outer, fork)
+        if len(_BRANCHES) >= _MOST_BRANCHES:
+            _BRANCHES.clear()
+        _BRANCHES[fork_id] = graph
+    loaded.dynamic[fork_id] = graph
+
+
+def _compile_branches(outer: Graph, fork: StepRun) -> Graph:
+    node = outer.nodes[fork.reference]
+    branches: list[tuple[Step, ...]] = []
+    for index, raw in enumerate(fork.dynamic or []):
+        step, problems = document.parse_task(raw, f"/{index}")
+        if step is not None and not any(problem.severity == "error" for problem in problems):
+            branches.append((step,))
+    return compile_branches(outer.definition, node, branches, node.next or "")
+
+
+def active_plan(execution_id: str) -> PlanView | None:
+    """Return the plan that is being carried out."""
+    stored = (
+        CompensationPlan.objects.filter(execution_id=execution_id, state="ACTIVE")
+        .only("id", "hash", "trigger", "reason", "triggered_by")
+        .first()
+    )
+    if stored is None:
+        return None
+    return PlanView(
+        id=str(stored.id),
+        hash=stored.hash,
+        trigger=stored.trigger,
+        reason=stored.reason,
+        triggered_by=stored.triggered_by,
+    )
