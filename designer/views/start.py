@@ -27,7 +27,7 @@ def start(request: PageRequest, name: str) -> HttpResponse:
     workflow = workflows.find_workflow(actor=request.user, name=name)
     policy.require(request.user, Permission.START_EXECUTION, workflow)
     detail = workflows.workflow_detail(actor=request.user, name=name)
-    samples: Sequence[Mapping[str, Any]] = detail["samples"]  # type: ignore[assignment]  # JSON of ours
+    samples: Sequence[Mapping[str, Any]] = detail["samples"]
     if request.method == "POST":
         return _start(request, name, detail, samples)
     chosen = _chosen(samples, request.GET.get("sample", ""))
@@ -35,7 +35,7 @@ def start(request: PageRequest, name: str) -> HttpResponse:
     key = ""
     if from_run := request.GET.get("from_run", ""):
         run = executions.execution_detail(actor=request.user, execution_id=from_run)
-        given, key, chosen = run["input"], "", None  # type: ignore[assignment]  # JSON of ours
+        given, key, chosen = run["input"], "", None
     text = json.dumps(given, indent=2, ensure_ascii=False)
     return _form(request, detail, samples, sample=chosen, text=text, key=key)
 

@@ -100,6 +100,7 @@ def run_detail(request: PageRequest, execution_id: UUID) -> HttpResponse:
         "is_ended": ExecutionState(detail["state"]).is_terminal,
         "progress": _progress(detail),
         "questions": _questions(found),
+        "approvals": _approvals(found),
         "can_start": found.can["start_execution"],
         **_part(request, found, view),
     }
@@ -182,6 +183,25 @@ def _questions(found: run_page.RunPage) -> list[dict[str, Any]]:
         if (acts := actions.entry_actions(run=detail["id"], entry=entry, can=found.can))
     ]
     return asked + stuck
+
+
+def _approvals(found: run_page.RunPage) -> list[dict[str, Any]]:
+    """Return the undos that wait for approval, each with whom it asks."""
+    steps = {line.step.reference: line for line in found.lines if line.step}
+    asked = []
+    for entry in found.detail["ledger"]:
+        if entry["state"] == "AWAITING_APPROVAL" and entry["approvalId"]:
+            line = steps.get(entry["taskReferenceName"])
+            undo = line.step.compensation if line and line.step else None
+            asked.append(
+                {
+                    "id": entry["approvalId"],
+                    "name": line.undo.name if line and line.undo else entry["taskReferenceName"],
+                    "groups": undo.approval.groups if undo else (),
+                    "amount": entry["amount"],
+                }
+            )
+    return asked
 
 
 def _progress(detail: Any) -> str:

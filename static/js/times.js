@@ -20,7 +20,23 @@ export function refreshTimes(root = document) {
   }
 }
 
+// How long something has taken so far, in the words of the server's filter.
+function length(seconds) {
+  if (seconds < 60) return `${Math.floor(seconds)} s`;
+  for (const [size, unit, smaller, name] of [[86400, "d", 3600, "h"], [3600, "h", 60, "min"], [60, "min", 1, "s"]]) {
+    if (seconds >= size) return `${Math.floor(seconds / size)} ${unit} ${Math.floor((seconds % size) / smaller)} ${name}`;
+  }
+  return "";
+}
+
+function refreshLengths() {
+  for (const element of document.querySelectorAll("[data-since]")) {
+    element.textContent = length(Math.max(0, (Date.now() - Date.parse(element.dataset.since)) / SECOND));
+  }
+}
+
 export function keepTimesFresh() {
   refreshTimes();
+  setInterval(() => { if (!document.hidden) refreshLengths(); }, SECOND);
   setInterval(() => { if (!document.hidden) refreshTimes(); }, 15 * SECOND);
 }
