@@ -21,6 +21,7 @@ from orchestrator.engine.commands import (
     Question,
     SetTimer,
 )
+from orchestrator.engine.definition.branches import branches_of
 from orchestrator.engine.definition.graph import Graph, Node
 from orchestrator.engine.events import Event
 from orchestrator.engine.snapshot import (
@@ -79,6 +80,8 @@ class Work:
     questions: dict[str, Question] = field(default_factory=dict)
     commands: list[Command] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
+    branches: dict[str, Graph] = field(default_factory=dict)
+    """Compiled branches of dynamic forks entered in this decision."""
     claimed: list[StepRun] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     fresh: list[StepRun] = field(default_factory=list)
@@ -247,10 +250,17 @@ class Work:
         """Return the graph that a dynamic fork defines, or the definition's own."""
         if defined_by is None:
             return self.graph
-        found = self.snapshot.dynamic.get(defined_by)
-        if found is None:
+        found = self.snapshot.dynamic.get(defined_by) or self.branches.get(defined_by)
+        if found is not None:
+            return found
+        fork = self._created.get(defined_by)
+        outer = self.graph_of(fork.defined_by) if fork else None
+        if fork is None or outer is None or fork.dynamic is None:
             self.needs.dynamic.add(defined_by)
-        return found
+            return None
+        # The fork was entered in this very decision, so no store has its row yet.
+        self.branches[defined_by] = branches_of(outer, fork.reference, fork.dynamic)
+        return self.branches[defined_by]
 
     def active_plan(self) -> PlanView | None:
         """Return the plan being undone, or ask for it; None where there is none."""

@@ -11,8 +11,9 @@ from django.db import connection
 from orchestrator.engine.canonical import JSONValue
 from orchestrator.engine.commands import Needs
 from orchestrator.engine.definition import document
-from orchestrator.engine.definition.graph import Graph, compile_branches, compile_definition
-from orchestrator.engine.definition.model import Step, TaskPolicy
+from orchestrator.engine.definition.branches import branches_of
+from orchestrator.engine.definition.graph import Graph, compile_definition
+from orchestrator.engine.definition.model import TaskPolicy
 from orchestrator.engine.snapshot import (
     Answer,
     ChildVersion,
@@ -368,21 +369,11 @@ def _load_dynamic(loaded: Loaded, fork_id: str) -> None:
         if fork.defined_by is not None and fork.defined_by not in loaded.dynamic:
             _load_dynamic(loaded, fork.defined_by)
         outer = loaded.graph if fork.defined_by is None else loaded.dynamic[fork.defined_by]
-        graph = _compile_branches(outer, fork)
+        graph = branches_of(outer, fork.reference, fork.dynamic or [])
         if len(_BRANCHES) >= _MOST_BRANCHES:
             _BRANCHES.clear()
         _BRANCHES[fork_id] = graph
     loaded.dynamic[fork_id] = graph
-
-
-def _compile_branches(outer: Graph, fork: StepRun) -> Graph:
-    node = outer.nodes[fork.reference]
-    branches: list[tuple[Step, ...]] = []
-    for index, raw in enumerate(fork.dynamic or []):
-        step, problems = document.parse_task(raw, f"/{index}")
-        if step is not None and not any(problem.severity == "error" for problem in problems):
-            branches.append((step,))
-    return compile_branches(outer.definition, node, branches, node.next or "")
 
 
 def active_plan(execution_id: str) -> PlanView | None:
