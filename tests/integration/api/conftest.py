@@ -21,8 +21,15 @@ from orchestrator.models import (
     Workflow,
     WorkflowVersion,
 )
+from orchestrator.store import load
 
 MOMENT = datetime(2026, 5, 4, 12, 30, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def forget_definitions() -> None:
+    """Forget compiled versions: a test that is rolled back gives its keys to the next one."""
+    load.graph_of_version.cache_clear()
 
 
 @pytest.fixture

@@ -8,9 +8,15 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from tests.integration.api.conftest import give_role, make_user, make_workflow, superuser
+from tests.integration.api.conftest import (
+    forget_definitions,
+    give_role,
+    make_user,
+    make_workflow,
+    superuser,
+)
 
-__all__ = ["give_role", "make_user", "make_workflow", "superuser"]
+__all__ = ["forget_definitions", "give_role", "make_user", "make_workflow", "superuser"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

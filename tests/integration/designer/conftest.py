@@ -2,10 +2,18 @@
 
 from tests.integration.api.conftest import (
     client_of,
+    forget_definitions,
     give_role,
     make_user,
     make_workflow,
     superuser,
 )
 
-__all__ = ["client_of", "give_role", "make_user", "make_workflow", "superuser"]
+__all__ = [
+    "client_of",
+    "forget_definitions",
+    "give_role",
+    "make_user",
+    "make_workflow",
+    "superuser",
+]
