@@ -147,8 +147,7 @@ def work_of(loaded: Loaded, run: StepRun) -> Work:
 
 
 def _node(loaded: Loaded, run: StepRun) -> Node:
-    graph = loaded.graph if run.defined_by is None else loaded.dynamic[run.defined_by]
-    return graph.nodes[run.reference]
+    return load.graph_of_run(loaded, run).nodes[run.reference]
 
 
 def key_of(loaded: Loaded, run: StepRun) -> str:
@@ -163,7 +162,7 @@ def key_of(loaded: Loaded, run: StepRun) -> str:
         case Direction.CONFIRM:
             return keys.confirm_key(entry_id)
         case Direction.COMPENSATION:
-            graph = loaded.graph if run.defined_by is None else loaded.dynamic[run.defined_by]
+            graph = load.graph_of_run(loaded, run)
             owner = graph.nodes[graph.nodes[run.reference].owner]
             compensation = owner.step.compensation
             several = compensation is not None and len(compensation.tasks) > 1
@@ -185,8 +184,7 @@ def _deadline(loaded: Loaded, node: Node, run: StepRun, entry: StepRun | None) -
     """Return how long the call may take; always shorter than the lease (reliability.md §2.8)."""
     if entry is None:
         return base.deadline_seconds(node, policy_of(node.step, loaded.policies), run)
-    owner_graph = loaded.graph if entry.defined_by is None else loaded.dynamic[entry.defined_by]
-    compensation = owner_graph.nodes[entry.reference].step.compensation
+    compensation = load.graph_of_run(loaded, entry).nodes[entry.reference].step.compensation
     limit = compensation.retry.attempt_timeout_seconds if compensation else base.DEFAULT_DEADLINE
     own = base.deadline_seconds(node, BUILT_IN_POLICY, run)
     return min(limit, own) if run.type == "HTTP" else limit

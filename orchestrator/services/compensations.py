@@ -98,10 +98,6 @@ def _planned(loaded: Loaded, wanted: Collection[str] | None = None) -> plan.Plan
 def _load_whole(loaded: Loaded) -> None:
     key = loaded.view.id
     load.satisfy({key: loaded}, {key: Needs(whole=True)}, _NO_RESOLVERS)
-    forks = {run.defined_by for run in loaded.runs.values() if run.defined_by}
-    missing = forks - set(loaded.dynamic)
-    if missing:
-        load.satisfy({key: loaded}, {key: Needs(dynamic=missing)}, _NO_RESOLVERS)
 
 
 _NO_RESOLVERS = load.Resolvers(
@@ -112,8 +108,7 @@ _NO_RESOLVERS = load.Resolvers(
 
 
 def _node(loaded: Loaded, run: StepRun) -> Node | None:
-    graph = loaded.graph if run.defined_by is None else loaded.dynamic.get(run.defined_by)
-    return graph.nodes.get(run.reference) if graph else None
+    return load.graph_of_run(loaded, run).nodes.get(run.reference)
 
 
 def request_compensation(

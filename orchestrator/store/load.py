@@ -354,6 +354,15 @@ def _load_before(loaded: Loaded, key: str, wanted: set[tuple[str, int]]) -> None
                     loaded.before[name, limit] = run
 
 
+def graph_of_run(loaded: Loaded, run: StepRun) -> Graph:
+    """Return the graph in which a step run's step stands, loading it where it is missing."""
+    if run.defined_by is None:
+        return loaded.graph
+    if run.defined_by not in loaded.dynamic:
+        _load_dynamic(loaded, run.defined_by)
+    return loaded.dynamic[run.defined_by]
+
+
 _BRANCHES: dict[str, Graph] = {}
 _MOST_BRANCHES = 64
 
