@@ -28,7 +28,9 @@ def check_registration(definition: Definition, problems: Problems, templates: Te
     known = frozenset(visit.step.reference for visit in visits)
     for visit in visits:
         check_reads(visit, known, problems)
-        check_named_steps(visit.step, known, problems)
+        check_after(visit.step, known, problems)
+        if visit.step.type == "COMPENSATE" and not definition.is_plain:
+            check_compensate_node(visit.step, known, problems)
     check_templates(
         definition.output_parameters, "/outputParameters", known | EVERYWHERE, "", problems
     )
@@ -146,13 +148,11 @@ def texts_with_pointers(template: JSONValue, path: str) -> Iterator[tuple[str, s
             yield from texts_with_pointers(item, pointer(path, index))
 
 
-def check_named_steps(step: Step, known: frozenset[str], problems: Problems) -> None:
-    """Note the names in `after` and in a COMPENSATE node that no step has."""
+def check_after(step: Step, known: frozenset[str], problems: Problems) -> None:
+    """Note the names in `after` that no step has."""
     if step.compensation is not None:
         for index, name in enumerate(step.compensation.after):
             check_known(after_pointer(step, index), name, known, problems, step.reference)
-    if step.type == "COMPENSATE":
-        check_compensate_node(step, known, problems)
 
 
 def check_compensate_node(step: Step, known: frozenset[str], problems: Problems) -> None:

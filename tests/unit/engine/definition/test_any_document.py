@@ -120,7 +120,7 @@ SAGA_PLACES = [
 ]
 MEANING = re.compile(
     r"No task has|is not a moment|name of a time zone|is taken"
-    r"|meaning of its own|needs `approvalIf`|`compensation` only with"
+    r"|meaning of its own|`compensation` only with"
     r"|belongs to|^The expression reads|^An? [A-Z_]+ (task|node) |^The WAIT task|not both"
     r"|`name` or a"
 )
