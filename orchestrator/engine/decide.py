@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from typing import assert_never
 
 from orchestrator.engine.commands import Decision
-from orchestrator.engine.compensation import results, undo
+from orchestrator.engine.compensation import plan, results, undo
 from orchestrator.engine.definition.graph import Graph
 from orchestrator.engine.events import Event
 from orchestrator.engine.forward import (
@@ -46,6 +46,7 @@ from orchestrator.engine.states import (
     ForwardResult,
     StepState,
 )
+from orchestrator.engine.steps import watch
 from orchestrator.engine.work import STEPS_PER_DECISION, Stop, Work
 
 _LIVE = (EntryState.ARMED, EntryState.UNCERTAIN)
@@ -110,7 +111,7 @@ def _take(work: Work, item: Input) -> None:  # noqa: C901, PLR0912 - one line pe
         case AttemptEnded():
             _attempt_ended(work, item)
         case Claimed():
-            attempts.claim(work, item)
+            _claimed(work, item)
         case Extended():
             attempts.extend(work, item)
         case StepDue(step_run_id=run_id):
@@ -143,6 +144,17 @@ def _take(work: Work, item: Input) -> None:  # noqa: C901, PLR0912 - one line pe
             assert_never(item)
 
 
+def _claimed(work: Work, item: Claimed) -> None:
+    run = work.run(item.step_run_id)
+    if run is None:
+        return
+    is_undo = run.direction is Direction.COMPENSATION and attempts.is_claimable(work, run)
+    if is_undo and not undo.still_approved(work, run):
+        work.refused.append(run.id)
+        return
+    attempts.claim(work, item)
+
+
 def _attempt_ended(work: Work, item: AttemptEnded) -> None:
     run = work.run(item.step_run_id)
     if run is None:
@@ -161,8 +173,9 @@ def _step_due(work: Work, run_id: str) -> None:
     if run.direction is Direction.FORWARD:
         if work.in_state(ExecutionState.RUNNING, ExecutionState.STOPPING):
             timeouts.step_due(work, node, run)
-    elif run.type == "WAIT":
+    elif run.type in watch.STARTED_BY_TIMER:
         timeouts.step_due(work, node, run)
+        results.restarted(work, run)
     else:
         results.lose(work, run)
 
@@ -186,7 +199,7 @@ def _parent_spoke(work: Work, item: ParentSpoke) -> None:
     state = work.execution.state
     if state.is_terminal:
         if item.undo and not item.stop and work.entries_in(_LIVE):
-            undo.begin_plan(work, "PARENT", actor="parent", reason=item.reason, on_request=True)
+            undo.begin_plan(work, "PARENT", actor="parent", reason=item.reason)
         else:
             finish.tell_parent(work)
         return
@@ -194,18 +207,24 @@ def _parent_spoke(work: Work, item: ParentSpoke) -> None:
         work.stop = _stop("PARENT", item.reason, undo=item.undo, actor="parent")
     elif state is ExecutionState.NEEDS_ATTENTION and "undo" not in work.frontier:
         work.frontier.setdefault("stop", {})["undo"] = item.undo
+    elif state is ExecutionState.STOPPING and item.undo:
+        work.frontier["stop"]["undo"] = True
 
 
 def _cancelled(work: Work, item: Cancelled) -> None:
     if work.in_state(ExecutionState.CREATED, ExecutionState.RUNNING):
         work.stop = _stop("CANCEL", item.reason, undo=item.compensate, actor=item.actor)
         return
-    is_asked = work.in_state(ExecutionState.NEEDS_ATTENTION) and "undo" not in work.frontier
-    if is_asked:
+    by = {"undo": item.compensate, "by": item.actor, "reason": item.reason}
+    if work.in_state(ExecutionState.NEEDS_ATTENTION) and "undo" not in work.frontier:
         stop = work.frontier.setdefault("stop", {"trigger": "CANCEL"})
-        stop |= {"undo": item.compensate, "by": item.actor, "reason": item.reason}
+        stop |= by
         if not item.compensate:
             work.frontier.pop("questions", None)
+    elif work.in_state(ExecutionState.STOPPING) and item.compensate:
+        # A cancel never takes an undo away, but it may ask for one (saga-semantics §5).
+        if stopping.wants_undo(work) is not True:
+            work.frontier["stop"] |= {**by, "trigger": "CANCEL"}
 
 
 def _stop(trigger: str, reason: str, *, undo: bool, actor: str) -> Stop:
@@ -227,7 +246,8 @@ def _stop(trigger: str, reason: str, *, undo: bool, actor: str) -> Stop:
 
 
 def _undo_requested(work: Work, item: UndoRequested) -> None:
-    if "undo" in work.frontier:
+    is_open = work.in_state(ExecutionState.NEEDS_ATTENTION) and stopping.is_quiet(work)
+    if "undo" in work.frontier or not (work.execution.state.is_terminal or is_open):
         return
     undo.begin_plan(
         work,
@@ -245,6 +265,9 @@ def _pause(work: Work, item: PauseSet) -> None:
         return
     stopping.pause(work, paused=item.paused, actor=item.actor)
     for run in work.unsettled():
+        is_timed = run.state is StepState.RETRY_WAIT and run.type in watch.STARTED_BY_TIMER
+        if is_timed and not item.paused:
+            work.wake_at("STEP", max(work.now, run.due_at or work.now), run.id)
         if run.state in (StepState.SCHEDULED, StepState.RETRY_WAIT) and run.queue:
             wake_at = None if item.paused else max(work.now, run.due_at or work.now)
             run = work.change(run, wake_at=wake_at, rings=0)
@@ -323,6 +346,7 @@ def _by_state(work: Work) -> None:
 
 def _stopped(work: Work) -> None:
     """Everything in flight has settled: ask, undo or end (saga-semantics §2.1, §5)."""
+    stop = work.frontier.get("stop") or {}
     wanted = stopping.wants_undo(work)
     is_open = bool(work.frontier.get("questions")) and wanted is not False
     if is_open or wanted is None:
@@ -330,16 +354,19 @@ def _stopped(work: Work) -> None:
             why = "an outcome is unknown" if is_open else "a person decides whether to undo"
             work.move(ExecutionState.NEEDS_ATTENTION, reason=why)
         return
-    if not wanted or not work.entries_in(_LIVE):
+    choosable = plan.CHOOSABLE_ON_REQUEST if "wanted" in stop else plan.CHOOSABLE
+    if not wanted or not work.entries_in(choosable):
         stopping.end_without_undo(work)
         return
-    stop = work.frontier.get("stop") or {}
     stopping.forget_quiesce(work)
+    wanted_ids = stop.get("wanted")
     undo.begin_plan(
         work,
         str(stop.get("trigger", "FAILURE")),
         actor=str(stop.get("by", "")),
         reason=str(stop.get("reason", "")),
+        wanted=frozenset(wanted_ids) if wanted_ids else None,
+        on_request="wanted" in stop,
     )
 
 

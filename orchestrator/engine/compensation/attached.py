@@ -1,12 +1,20 @@
 """Undo, probe and confirm steps: step runs that belong to the step run they are attached to."""
 
+from dataclasses import replace
+
 from orchestrator.engine import keys, roots
 from orchestrator.engine.commands import StartAttempt
-from orchestrator.engine.definition.graph import Node
+from orchestrator.engine.definition.graph import ENGINE_TYPES, Node
 from orchestrator.engine.expressions.limits import ExpressionTooLarge
 from orchestrator.engine.forward import due
 from orchestrator.engine.snapshot import StepRun
-from orchestrator.engine.states import AttemptState, Direction, ErrorClass, StepState
+from orchestrator.engine.states import (
+    AttemptState,
+    Direction,
+    EntryState,
+    ErrorClass,
+    StepState,
+)
 from orchestrator.engine.steps import base
 from orchestrator.engine.work import Work
 
@@ -38,7 +46,55 @@ def enter(work: Work, owner: Node, entry: StepRun, reference: str) -> bool:
         base.fail(work, node, run, str(error), error_class=ErrorClass.FAILED_TERMINAL)
         return True
     due.begin(work, node, run, inputs)
-    return not work.needs
+    if work.needs:
+        return False
+    _mark_running(work, entry, work.runs[run.id])
+    return True
+
+
+def _mark_running(work: Work, entry: StepRun, run: StepRun) -> None:
+    """Let the entry be RUNNING at once where the engine itself does the undo."""
+    is_undo = run.direction is Direction.COMPENSATION
+    if is_undo and run.state is not StepState.SCHEDULED:
+        entry = work.runs[entry.id]
+        if entry.entry_state in (EntryState.READY, EntryState.RETRY_WAIT):
+            work.change(entry, entry_state=EntryState.RUNNING)
+
+
+def begin_again(work: Work, owner: Node, entry: StepRun, run: StepRun) -> bool:
+    """Begin a failed or withdrawn undo step once more, with the key it had (operator RETRY, §12)."""
+    graph = work.graph_of(entry.defined_by)
+    if graph is None:
+        return False
+    node = graph.nodes[run.reference]
+    if run.type not in ENGINE_TYPES:
+        _schedule_again(work, owner, entry, run, node)
+        return not work.needs
+    values = roots.undo_roots(work, node.roots, owner, entry, run)
+    if values is None:
+        return False
+    number = run.attempt + 1
+    renewed = replace(
+        run,
+        state=StepState.SCHEDULED,
+        attempt=number,
+        attempt_id=keys.attempt_id(work.execution.id, run.id, number),
+        scheduled_at=work.now,
+        first_scheduled_at=work.now,
+        started_at=None,
+        ended_at=None,
+        settle_seq=None,
+        due_at=None,
+        wake_at=None,
+        reason="",
+        error_class="",
+        output=None,
+    )
+    due.begin(work, node, renewed, base.inputs_of(work, node, values))
+    if work.needs:
+        return False
+    _mark_running(work, entry, work.runs[run.id])
+    return True
 
 
 def _new_run(work: Work, node: Node, entry: StepRun) -> StepRun:
@@ -67,8 +123,14 @@ def _new_run(work: Work, node: Node, entry: StepRun) -> StepRun:
     )
 
 
-def schedule_again(work: Work, run: StepRun) -> None:
-    """Give a failed undo step a new attempt, with the key it had (operator RETRY, §12)."""
+def _schedule_again(work: Work, owner: Node, entry: StepRun, run: StepRun, node: Node) -> None:
+    columns: dict[str, object] = {}
+    if run.state is StepState.CANCELLED:
+        # Nothing was sent, and what people have agreed to since may differ.
+        values = roots.undo_roots(work, node.roots, owner, entry, run)
+        if values is None:
+            return
+        columns["input"] = base.inputs_of(work, node, values)
     number = run.attempt + 1
     run = work.change(
         run,
@@ -83,6 +145,7 @@ def schedule_again(work: Work, run: StepRun) -> None:
         settle_seq=None,
         ended_at=None,
         error_class="",
+        **columns,
     )
     work.do(
         StartAttempt(

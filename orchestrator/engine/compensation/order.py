@@ -4,6 +4,7 @@
 stored `caused_by` edges of step runs, never from clocks. undo(a) waits for undo(b).
 """
 
+import heapq
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from orchestrator.engine.snapshot import StepRun
@@ -93,6 +94,39 @@ def successors(runs: Mapping[str, StepRun], ids: Collection[str]) -> frozenset[s
             found.add(run_id)
             pending.extend(later.get(run_id, ()))
     return frozenset(found)
+
+
+def serial_edges(
+    entries: Sequence[str], edges: Iterable[Edge], independent: Collection[str]
+) -> tuple[Edge, ...]:
+    """Return edges that let one undo go at a time (§4.3).
+
+    Args:
+        entries: The entries of the plan, later settled first: the order, unless an edge asks for
+            another.
+        edges: The edges of the plan.
+        independent: Entries that nobody waits for; they keep the edges they have.
+    """
+    kept = tuple(edges)
+    place = {key: index for index, key in enumerate(entries)}
+    waits = dict.fromkeys(entries, 0)
+    unblocks: dict[str, list[str]] = {}
+    for waiting, awaited in kept:
+        waits[waiting] += 1
+        unblocks.setdefault(awaited, []).append(waiting)
+    free = [place[key] for key, count in waits.items() if not count]
+    heapq.heapify(free)
+    chain: list[str] = []
+    while free:
+        key = entries[heapq.heappop(free)]
+        if key not in independent:
+            chain.append(key)
+        for waiting in unblocks.get(key, ()):
+            waits[waiting] -= 1
+            if not waits[waiting]:
+                heapq.heappush(free, place[waiting])
+    own = tuple(edge for edge in kept if edge[0] in independent)
+    return (*zip(chain[1:], chain, strict=False), *own)
 
 
 def is_acyclic(entries: Collection[str], edges: Iterable[Edge]) -> bool:

@@ -83,16 +83,25 @@ def _compensation(node: Node | None, name: str) -> Any:
 def _after_edges(
     chosen: Mapping[str, StepRun], nodes: Mapping[str, Node | None]
 ) -> tuple[order.Edge, ...]:
-    by_reference: dict[str, list[str]] = {}
+    """Return the extra edges of `compensation.after`; inside a loop they hold within a round."""
+    by_reference: dict[str, list[StepRun]] = {}
     for run in chosen.values():
-        by_reference.setdefault(run.reference, []).append(run.id)
+        by_reference.setdefault(run.reference, []).append(run)
     return tuple(
-        (key, awaited)
-        for key in chosen
-        for reference in (_compensation(nodes[key], "after") or ())
+        (run.id, awaited.id)
+        for run in chosen.values()
+        for reference in (_compensation(nodes[run.id], "after") or ())
         for awaited in by_reference.get(reference, ())
-        if awaited != key
+        if awaited.id != run.id and _share_rounds(run, nodes[run.id], awaited, nodes[awaited.id])
     )
+
+
+def _share_rounds(run: StepRun, node: Node | None, other: StepRun, other_node: Node | None) -> bool:
+    if node is None or other_node is None:
+        return False
+    own = zip(node.loops, node.rounds(run.position), strict=True)
+    others = dict(zip(other_node.loops, other_node.rounds(other.position), strict=True))
+    return all(others.get(loop, round_) == round_ for loop, round_ in own)
 
 
 def _entry(run: StepRun, node: Node | None) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from typing import Any, assert_never
 
 from orchestrator.engine.compensation import attached, undo
+from orchestrator.engine.definition.graph import Node
 from orchestrator.engine.forward import attempts, unknown
 from orchestrator.engine.outcomes import Failed, Outcome, Succeeded, Unknown, Waiting
 from orchestrator.engine.snapshot import (
@@ -15,12 +16,16 @@ from orchestrator.engine.snapshot import (
 from orchestrator.engine.states import (
     Direction,
     EntryState,
+    ErrorClass,
     ExecutionState,
     ForwardResult,
     StepState,
 )
 from orchestrator.engine.steps import base
 from orchestrator.engine.work import Work
+
+_UNDONE = (ExecutionState.COMPENSATED, ExecutionState.PARTIALLY_COMPENSATED)
+_STUCK = (EntryState.COMPENSATION_FAILED, EntryState.MANUAL)
 
 
 def end(work: Work, run: StepRun, item: AttemptEnded) -> None:
@@ -66,6 +71,14 @@ def lose(work: Work, run: StepRun) -> None:
     """Take a lease of an undo or probe that ran out: asked again with the same key (§13)."""
     if run.state is StepState.DISPATCHED and run.due_at is not None and run.due_at <= work.now:
         _failed(work, run, "no answer before the lease ran out", terminal=False)
+
+
+def restarted(work: Work, run: StepRun) -> None:
+    """Let the entry be RUNNING again when the engine has begun the next attempt of its undo."""
+    entry = work.run(run.compensates or "")
+    is_again = work.runs[run.id].state is StepState.WAITING
+    if entry is not None and is_again and entry.entry_state is EntryState.RETRY_WAIT:
+        work.change(entry, entry_state=EntryState.RUNNING)
 
 
 def _take_late_undo(work: Work, run: StepRun, entry: StepRun, outcome: Outcome) -> None:
@@ -126,11 +139,11 @@ def child_reported(work: Work, item: ChildReported) -> None:
     if run.state is StepState.WAITING:
         _child_ended(work, run, item)
     elif run.entry_state is EntryState.RUNNING:
-        undo.child_undone(work, run, item.state, item.live)
-    elif run.entry_state is EntryState.ARMED and item.state in (
-        ExecutionState.COMPENSATED,
-        ExecutionState.PARTIALLY_COMPENSATED,
-    ):
+        # A report from before the undo was asked for says nothing about it.
+        is_undone = item.state in _UNDONE or not item.live
+        if is_undone and item.state.is_terminal:
+            undo.child_undone(work, run, item.state, item.live)
+    elif run.entry_state is EntryState.ARMED and item.state in _UNDONE:
         # The child was undone by itself; the entry ends as the child ended (saga-semantics §3).
         undone = item.state is ExecutionState.COMPENSATED
         work.change(run, entry_state=EntryState.COMPENSATED if undone else EntryState.SKIPPED)
@@ -151,17 +164,23 @@ def _child_ended(work: Work, run: StepRun, item: ChildReported) -> None:
     if run.direction is not Direction.FORWARD:
         _failed(work, run, item.reason, terminal=False)
         return
-    if item.outcome is ForwardResult.TERMINATED:
-        run = work.change(run, reason=item.reason)
-        if work.in_state(ExecutionState.RUNNING) and not node.step.optional:
-            attempts.cancel(work, node, run)
-        else:
-            base.fail(work, node, run, item.reason)
+    timed_out = item.outcome is ForwardResult.TIMED_OUT or run.error_class == ErrorClass.TIMED_OUT
+    if item.outcome is ForwardResult.TERMINATED and not timed_out:
+        _child_terminated(work, node, work.change(run, reason=item.reason))
     else:
-        timed_out = item.outcome is ForwardResult.TIMED_OUT
-        failed = Failed(reason=item.reason, timed_out=timed_out, output=output)
+        # Another child would hide the effects that this one has left behind.
+        left_effects = item.state not in _UNDONE and item.live > 0
+        reason = run.reason if run.error_class == ErrorClass.TIMED_OUT else item.reason
+        failed = Failed(reason=reason, timed_out=timed_out, output=output, terminal=left_effects)
         attempts.settle_attempt(work, node, run, failed)
     _follow_child(work, work.runs[run.id], item)
+
+
+def _child_terminated(work: Work, node: Node, run: StepRun) -> None:
+    if work.in_state(ExecutionState.STOPPING):
+        base.settle(work, run, StepState.CANCELLED)
+    else:
+        attempts.cancel(work, node, run)
 
 
 def _follow_child(work: Work, run: StepRun, item: ChildReported) -> None:
@@ -176,8 +195,6 @@ def _follow_child(work: Work, run: StepRun, item: ChildReported) -> None:
         state = EntryState.ARMED if item.live else EntryState.VOID
     if run.state.is_settled:
         work.change(run, entry_state=state)
-    if run.state is StepState.RETRY_WAIT and run.due_at is not None:
-        work.wake_at("STEP", run.due_at, run.id)
 
 
 # ---- people ----------------------------------------------------------------------------------
@@ -188,12 +205,12 @@ def acted(work: Work, item: EntryActed) -> None:
     entry = work.run(item.entry_id)
     if entry is None:
         return
+    if entry.entry_state not in _STUCK or "undo" not in work.frontier:
+        work.refused.append(entry.id)
+        return
     by: dict[str, Any] = {"by": item.actor, "reason": item.reason, "note": item.note}
     match item.action:
         case "RETRY":
-            if entry.id not in work.snapshot.attached:
-                work.needs.attached.add(entry.id)
-                return
             entry = work.change(entry, undo_attempts=0, entry_reason="")
             undo.ready(work, entry)
         case "SKIP":
@@ -202,8 +219,10 @@ def acted(work: Work, item: EntryActed) -> None:
         case "RESOLVE":
             undo.settle_entry(work, entry, EntryState.RESOLVED_MANUALLY, **by)
             work.change(entry, entry_reason=item.note or item.reason)
-        case "TO_MANUAL":
+        case "TO_MANUAL" if entry.entry_state is not EntryState.MANUAL:
             undo.to_manual(work, entry, reason=item.reason, actor=item.actor)
+        case _:
+            work.refused.append(entry.id)
 
 
 def verdict(work: Work, item: VerdictReached) -> None:
@@ -226,6 +245,8 @@ def verdict(work: Work, item: VerdictReached) -> None:
             work.change(entry, entry_reason=item.reason)
         case "MANUAL":
             undo.to_manual(work, entry, reason=item.reason, actor=item.actor)
+        case _:
+            work.refused.append(entry.id)
 
 
 def entry_due(work: Work, entry_id: str) -> None:

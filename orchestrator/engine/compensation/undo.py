@@ -6,12 +6,12 @@ from typing import Any
 from orchestrator.engine import keys, retry, roots
 from orchestrator.engine.canonical import digest
 from orchestrator.engine.commands import EndPlan, OpenApproval, SendNotice, StorePlan
-from orchestrator.engine.compensation import attached, plan
+from orchestrator.engine.compensation import attached, order, plan
 from orchestrator.engine.definition.graph import Node
 from orchestrator.engine.definition.model import Compensation, UndoPolicy
 from orchestrator.engine.events import Event
 from orchestrator.engine.expressions.limits import ExpressionTooLarge
-from orchestrator.engine.forward import finish
+from orchestrator.engine.forward import finish, unknown
 from orchestrator.engine.snapshot import PlanView, StepRun
 from orchestrator.engine.states import (
     STUCK_ENTRIES,
@@ -53,6 +53,10 @@ def begin_plan(
     made = plan.make(work.runs, work.node, wanted=wanted, choosable=choosable)
     if work.needs or made.is_empty:
         return False
+    unanswered = _unanswered(work, made)
+    if unanswered:
+        _ask_first(work, unanswered, trigger, actor, reason, wanted, on_request=on_request)
+        return False
     number = int(work.frontier.get("plans", 0)) + 1
     work.frontier["plans"] = number
     plan_id = keys.derive_id(work.execution.id, "plan", number)
@@ -92,13 +96,48 @@ def begin_plan(
     return True
 
 
+def _unanswered(work: Work, made: plan.Plan) -> list[str]:
+    """Return step runs of unknown outcome whose undo may only be called once somebody knows (§3).
+
+    Optional steps run into this: nobody was asked when they were left unknown.
+    """
+    found: list[str] = []
+    for entry in made.entries:
+        run = work.runs[entry["id"]]
+        node = work.node(run)
+        is_open = run.state is StepState.UNKNOWN and run.child_id is None
+        if is_open and node is not None and not unknown.can_undo_unknown(node):
+            found.append(run.id)
+    return found
+
+
+def _ask_first(
+    work: Work,
+    unanswered: list[str],
+    trigger: str,
+    actor: str,
+    reason: str,
+    wanted: frozenset[str] | None,
+    *,
+    on_request: bool,
+) -> None:
+    """Have people say what happened before the plan is made; it is made with the last answer."""
+    questions = work.frontier.setdefault("questions", [])
+    questions += [key for key in unanswered if key not in questions]
+    work.frontier["stop"] = {"trigger": trigger, "undo": True, "by": actor, "reason": reason}
+    if on_request:
+        work.frontier["stop"]["wanted"] = sorted(wanted) if wanted is not None else None
+    if not work.in_state(ExecutionState.NEEDS_ATTENTION):
+        work.move(ExecutionState.NEEDS_ATTENTION, reason="an outcome is unknown")
+
+
 def _place_entries(work: Work, made: plan.Plan) -> None:
     """Move the chosen entries to PLANNED; each knows how many it waits for and who waits for it."""
     ids = [entry["id"] for entry in made.entries]
     edges = list(made.edges)
     if work.graph.definition.saga.serial:
-        # One at a time, later settled first: a chain is the whole order (§4.3).
-        edges = [(ids[index + 1], ids[index]) for index in range(len(ids) - 1)]
+        independent = {key for key in ids if _is_independent(work, key)}
+        edges = list(order.serial_edges(ids, made.edges, independent))
     waits = dict.fromkeys(ids, 0)
     following: dict[str, list[str]] = {key: [] for key in ids}
     for waiting, awaited in edges:
@@ -128,6 +167,12 @@ def _place_entries(work: Work, made: plan.Plan) -> None:
         "free": free,
         "ready": [],
     }
+
+
+def _is_independent(work: Work, key: str) -> bool:
+    node = work.node(work.runs[key])
+    compensation = node.step.compensation if node else None
+    return compensation is not None and compensation.independent
 
 
 # ---- going on --------------------------------------------------------------------------------
@@ -166,8 +211,10 @@ def _admit(work: Work, entry: StepRun) -> bool:
 
 def _evaluate(work: Work, node: Node, entry: StepRun) -> None:
     compensation = node.step.compensation
-    if compensation is None:
-        # A sub-workflow without an undo of its own: the entry stands for the child's plan (T6).
+    is_incomplete_child = entry.child_id is not None and entry.state is not StepState.COMPLETED
+    if compensation is None or is_incomplete_child:
+        # The entry stands for the child's plan (T6): the node has no undo of its own, or the child,
+        # which did not complete, is no black box.
         _undo_child(work, entry)
         return
     if compensation.policy is UndoPolicy.MANUAL:
@@ -331,11 +378,18 @@ def _approval_holds(work: Work, entry: StepRun) -> bool:
     """
     node = work.node(entry)
     compensation = node.step.compensation if node else None
-    if entry.approval_id is None or node is None or compensation is None:
-        return node is not None
+    if node is None or compensation is None:
+        return False
+    if entry.approval_id is None and compensation.policy in (
+        UndoPolicy.AUTOMATIC,
+        UndoPolicy.MANUAL,
+    ):
+        return True
     undo_input = _sent(work, node, entry)
     if undo_input is None:
         return False
+    if entry.approval_id is None:
+        return _needs_nobody(work, compensation, entry, undo_input)
     holds = work.snapshot.approvals.get(entry.approval_id)
     if holds is None:
         work.needs.approvals[entry.approval_id] = digest(undo_input)
@@ -343,6 +397,38 @@ def _approval_holds(work: Work, entry: StepRun) -> bool:
     if not holds:
         _ask_people(work, compensation, entry, undo_input)
     return holds
+
+
+def _needs_nobody(
+    work: Work, compensation: Compensation, entry: StepRun, undo_input: dict[str, Any]
+) -> bool:
+    """Evaluate the policy of an entry that nobody has agreed to once more; ask people if it says so."""
+    asks = True
+    if compensation.policy is UndoPolicy.APPROVAL_IF:
+        answer = _rule(work, compensation, entry, undo_input)
+        if answer is None:
+            return False
+        asks = answer
+    if asks:
+        _ask_people(work, compensation, entry, undo_input)
+    return not asks
+
+
+def still_approved(work: Work, run: StepRun) -> bool:
+    """Check, when a worker asks for an undo, that what was approved still is (invariant 30).
+
+    If not, the step run is withdrawn and people are asked again. A retry goes on with what was sent.
+    """
+    entry = work.run(run.compensates or "")
+    if entry is None:
+        return False
+    if entry.entry_state is not EntryState.READY or _approval_holds(work, entry):
+        return True
+    if not work.needs and work.runs[entry.id].entry_state is EntryState.AWAITING_APPROVAL:
+        work.frontier["undo"]["flight"] -= 1
+        run = work.change(run, state=StepState.CANCELLED, due_at=None, wake_at=None)
+        base.end_attempt(work, run)
+    return False
 
 
 def _dispatch(work: Work, entry: StepRun) -> bool:
@@ -357,12 +443,11 @@ def _dispatch(work: Work, entry: StepRun) -> bool:
     unfinished = [
         run
         for run in attached.runs_of(work, entry, Direction.COMPENSATION)
-        if run.state is StepState.FAILED
+        if run.state in (StepState.FAILED, StepState.CANCELLED)
     ]
-    if unfinished:
-        attached.schedule_again(work, unfinished[-1])
-        return True
-    return attached.enter(work, node, entry, node.step.compensation.tasks[0].reference)
+    if not unfinished:
+        return attached.enter(work, node, entry, node.step.compensation.tasks[0].reference)
+    return attached.begin_again(work, node, entry, unfinished[-1])
 
 
 # ---- an undo comes back ----------------------------------------------------------------------
@@ -471,13 +556,14 @@ def to_manual(work: Work, entry: StepRun, *, reason: str, actor: str = "") -> No
 def _undo_child(work: Work, entry: StepRun) -> None:
     """Have a completed child undone; the entry follows the child (saga-semantics §3)."""
     current = work.active_plan()
-    if current is None or entry.child_id is None:
+    if current is None or entry.child_id is None or work.execution.paused:
         return
+    child_id = entry.child_id
     entry = work.change(entry, entry_state=EntryState.RUNNING)
     work.tell("entry.running", entry)
     work.do(
         SendNotice(
-            execution_id=entry.child_id,
+            execution_id=child_id,
             kind="UNDO",
             data={"reason": current.reason, "by": current.triggered_by},
         )

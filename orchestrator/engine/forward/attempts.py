@@ -4,14 +4,14 @@ The four outcomes and their consequences are saga-semantics §2.2 and §3; a pla
 conductor/definitions.md §7.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import assert_never
 
 from orchestrator.engine import retry
 from orchestrator.engine.commands import ChangeAttempt, RecordLate
-from orchestrator.engine.definition.graph import Node
+from orchestrator.engine.definition.graph import ENGINE_TYPES, Node
 from orchestrator.engine.definition.model import EffectClass, TaskPolicy, TimeoutPolicy
-from orchestrator.engine.forward import unknown
+from orchestrator.engine.forward import due, unknown
 from orchestrator.engine.outcomes import Failed, Outcome, Succeeded, Unknown, Waiting
 from orchestrator.engine.snapshot import AttemptEnded, Claimed, Extended, StepRun
 from orchestrator.engine.states import (
@@ -20,10 +20,11 @@ from orchestrator.engine.states import (
     EntryState,
     ErrorClass,
     ExecutionState,
+    ForwardResult,
     StepState,
 )
-from orchestrator.engine.steps import base, sub_workflow
-from orchestrator.engine.work import Work
+from orchestrator.engine.steps import base, sub_workflow, wait, watch
+from orchestrator.engine.work import Stop, Work
 
 OPEN = (StepState.DISPATCHED, StepState.WAITING)
 
@@ -53,7 +54,7 @@ def is_claimable(work: Work, run: StepRun) -> bool:
     state = work.execution.state
     if run.state not in (StepState.SCHEDULED, StepState.RETRY_WAIT) and not is_handed_back(run):
         return False
-    if run.due_at is not None and run.due_at > work.now:
+    if run.type in ENGINE_TYPES or (run.due_at is not None and run.due_at > work.now):
         return False
     if run.direction is Direction.FORWARD:
         # A plain run may still hand out what was scheduled before the pause (api.md §14).
@@ -63,11 +64,13 @@ def is_claimable(work: Work, run: StepRun) -> bool:
 
 def take(work: Work, node: Node, run: StepRun, worker: str) -> None:
     """Move a step run to DISPATCHED with a lease."""
-    policy = base.task_policy(work, node)
-    columns = {} if run.started_at else {"started_at": work.now}
+    policy = base.task_policy(work, node, run)
+    # A step that was handed back goes on with the attempt it had; every other attempt begins now.
+    goes_on = run.state is StepState.WAITING and run.started_at is not None
+    columns = {} if goes_on else {"started_at": work.now}
     run = work.change(run, state=StepState.DISPATCHED, wake_at=None, rings=0, **columns)
     run = work.change(run, due_at=lease_end(work, node, policy, run))
-    if policy.poll_timeout_seconds and run.direction is Direction.FORWARD:
+    if run.direction is Direction.FORWARD and base.has_timer(work, node, run):
         work.forget("STEP", run.id)
     changes = {
         "state": AttemptState.DISPATCHED,
@@ -118,7 +121,8 @@ def extend(work: Work, item: Extended) -> None:
         return
     node = work.node(run)
     if node is not None:
-        work.change(run, due_at=lease_end(work, node, base.task_policy(work, node), run))
+        policy = base.task_policy(work, node, run)
+        work.change(run, due_at=lease_end(work, node, policy, run))
 
 
 # ---- ending ----------------------------------------------------------------------------------
@@ -128,7 +132,7 @@ def is_current(work: Work, run: StepRun, item: AttemptEnded) -> bool:
     """Tell whether a result still counts (saga-semantics §12, `lease`)."""
     if run.attempt_id != item.attempt_id:
         return False
-    if run.state is StepState.SCHEDULED:
+    if run.state in (StepState.SCHEDULED, StepState.RETRY_WAIT):
         # An update of a task that nobody holds ends it all the same (conductor/api.md §4.3).
         return item.signal and work.in_state(ExecutionState.RUNNING)
     if run.state not in OPEN:
@@ -156,7 +160,7 @@ def end(work: Work, item: AttemptEnded) -> None:
     if not is_current(work, run, item):
         record_late(work, run, item)
         return
-    if run.state is StepState.SCHEDULED:
+    if run.state in (StepState.SCHEDULED, StepState.RETRY_WAIT):
         run = work.change(run, state=StepState.DISPATCHED, wake_at=None)
     if base.has_timer(work, node, run):
         work.forget("STEP", run.id)
@@ -178,11 +182,17 @@ def record_late(work: Work, run: StepRun, item: AttemptEnded) -> None:
 
 
 def cancel(work: Work, node: Node, run: StepRun) -> None:
-    """Take a worker's word that it did nothing (CANCELED, definitions.md §7.3)."""
-    run = base.settle(
-        work, run, StepState.CANCELLED, reason=run.reason or "cancelled by the worker"
-    )
-    unknown.stop_cancelled(work, run)
+    """Take a worker's word that it did nothing (CANCELED, definitions.md §7.3).
+
+    It speaks of this attempt only: what an earlier one may have done, or has done in part, stays.
+    """
+    reason = run.reason or "cancelled by the worker"
+    if work.is_saga and run.doubt:
+        unknown.doubt(work, node, work.change(run, reason=reason), reason, may_retry=False)
+    elif run.partial or node.step.optional:
+        base.fail(work, node, run, reason)
+    else:
+        base.settle(work, run, StepState.CANCELLED, reason=reason)
 
 
 def settle_attempt(work: Work, node: Node, run: StepRun, outcome: Outcome) -> None:
@@ -207,6 +217,7 @@ def hand_back(work: Work, node: Node, run: StepRun, outcome: Waiting) -> None:
         run = work.change(run, state=StepState.WAITING, due_at=None, wake_at=None, **output)
         work.do(ChangeAttempt(attempt_id=run.attempt_id, changes={"state": AttemptState.WAITING}))
         work.tell("step.waiting", run)
+        watch.watch(work, base.task_policy(work, node, run), run)
         return
     due_at = work.later(outcome.callback_seconds)
     run = work.change(run, state=StepState.WAITING, due_at=due_at, wake_at=None, **output)
@@ -217,23 +228,17 @@ def hand_back(work: Work, node: Node, run: StepRun, outcome: Waiting) -> None:
     }
     work.do(ChangeAttempt(attempt_id=run.attempt_id, changes=changes))
     work.tell("step.waiting", run, callback=outcome.callback_seconds)
-    base.watch_while_scheduled(work, node, run)
+    watch.watch(work, base.task_policy(work, node, run), run)
     work.fresh.append(run)
 
 
 def _failed(work: Work, node: Node, run: StepRun, outcome: Failed) -> None:
-    policy = base.task_policy(work, node)
+    policy = base.task_policy(work, node, run)
     error = ErrorClass.FAILED_TERMINAL if outcome.terminal else ErrorClass.FAILED
     if outcome.timed_out:
         error = ErrorClass.TIMED_OUT
     partial = outcome.partial and node.effect is not EffectClass.NONE
-    may_retry = (
-        not outcome.terminal
-        and not partial
-        and work.in_state(ExecutionState.RUNNING)
-        and run.attempt < allowed(work, node, policy)
-        and not _total_time_over(work, policy, run)
-    )
+    may_retry = not outcome.terminal and not partial and base.may_try_again(work, node, run)
     columns = {"reason": outcome.reason, "error_class": error.value}
     if outcome.output is not None:
         columns["output"] = outcome.output  # type: ignore[assignment]  # JSON beside text columns
@@ -245,23 +250,11 @@ def _failed(work: Work, node: Node, run: StepRun, outcome: Failed) -> None:
     run = work.change(run, **columns)
     if run.doubt and work.is_saga and not partial:
         # One attempt failed, but an earlier one may have taken effect: the step is unknown.
-        unknown.doubt(work, node, run, outcome.reason)
+        unknown.doubt(work, node, run, outcome.reason, may_retry=False)
         return
     base.fail(
         work, node, run, outcome.reason, error_class=error, output=outcome.output, partial=partial
     )
-
-
-def allowed(work: Work, node: Node, policy: TaskPolicy) -> int:
-    """Return how many attempts a forward step has."""
-    return retry.attempts_allowed(policy, node.step.retry_count)
-
-
-def _total_time_over(work: Work, policy: TaskPolicy, run: StepRun) -> bool:
-    if not policy.total_timeout_seconds:
-        return False
-    limit = timedelta(seconds=policy.total_timeout_seconds)
-    return work.now - run.first_scheduled_at >= limit
 
 
 def _unknown(work: Work, node: Node, run: StepRun, outcome: Unknown) -> None:
@@ -301,30 +294,40 @@ def time_out(
 ) -> None:
     """Take a timeout of a step that a polling worker holds, or that nobody took (§7.2)."""
     reason = f"{what} of {run.reference} has passed"
-    if timeout_policy is TimeoutPolicy.ALERT_ONLY:
-        work.tell("step.timeout_alert", run, reason=reason)
-        work.change(run, due_at=None)
-        return
-    was_taken = run.state is not StepState.SCHEDULED or run.started_at is not None
-    if timeout_policy is TimeoutPolicy.TIME_OUT_WF:
+    was_taken = run.state in OPEN
+    if run.type == "SUB_WORKFLOW" and timeout_policy is TimeoutPolicy.RETRY:
+        # The step fails when its child has ended (saga-semantics §3); the report finds the reason.
+        sub_workflow.stop_child(work, run, reason, undo=True)
+        work.change(run, reason=reason, error_class=ErrorClass.TIMED_OUT.value)
+    elif timeout_policy is TimeoutPolicy.TIME_OUT_WF:
         _time_out_run(work, node, run, reason, was_taken=was_taken)
-        return
-    if was_taken:
+    elif was_taken:
         settle_attempt(work, node, run, Unknown(reason=reason, timed_out=True))
     else:
         settle_attempt(work, node, run, Failed(reason=reason, timed_out=True))
 
 
 def _time_out_run(work: Work, node: Node, run: StepRun, reason: str, *, was_taken: bool) -> None:
+    """End the run with the step; not even `optional` helps (§7.2, TIME_OUT_WF)."""
     may_have_happened = was_taken and work.is_saga and node.effect is not EffectClass.NONE
     run = work.change(run, reason=reason, error_class=ErrorClass.TIMED_OUT.value)
-    if may_have_happened and run.state is not StepState.WAITING:
+    if run.type == "SUB_WORKFLOW":
+        pass  # Stopped with the run; it is settled when its child has ended.
+    elif may_have_happened or (work.is_saga and run.doubt):
         run = work.change(run, doubt=True)
         unknown.doubt(work, node, run, reason, may_retry=False)
-        return
-    base.fail(work, node, run, reason, error_class=ErrorClass.TIMED_OUT, excusable=False)
+    else:
+        base.fail(work, node, run, reason, error_class=ErrorClass.TIMED_OUT, excusable=False)
+    if work.stop is None and work.in_state(ExecutionState.RUNNING):
+        failure = due.failure_of(work.runs[run.id], ForwardResult.TIMED_OUT)
+        work.stop = Stop(
+            trigger="TIMEOUT", outcome=ForwardResult.TIMED_OUT, failure=failure, reason=reason
+        )
 
 
-def restart_child(work: Work, node: Node, run: StepRun) -> None:
-    """Start the next attempt of a SUB_WORKFLOW step whose retry is due."""
-    sub_workflow.start_again(work, node, run)
+def restart(work: Work, node: Node, run: StepRun) -> None:
+    """Begin the next attempt of a step that the engine does itself and whose retry is due."""
+    if run.type == "SUB_WORKFLOW":
+        sub_workflow.start_again(work, node, run)
+    else:
+        wait.begin_again(work, node, run)

@@ -81,9 +81,7 @@ def enter_again(work: Work, graph: Graph, node: Node, run: StepRun) -> None:
     _open(work, graph, node, run, join_on=None)
 
 
-def _open(
-    work: Work, graph: Graph, node: Node, run: StepRun, *, join_on: list[str] | None
-) -> None:
+def _open(work: Work, graph: Graph, node: Node, run: StepRun, *, join_on: list[str] | None) -> None:
     values = roots.forward_roots(work, node.roots, run)
     if values is None:
         return
@@ -302,8 +300,7 @@ def _decide_round(work: Work, node: Node, position: str, defined_by: str | None)
         return
     if loop.finish(work, node, position):
         # What follows the loop is enabled by the end of its last round.
-        run = work.runs[record["run"]]
-        work.change(run, caused_by=(*run.caused_by, *caused_by))
+        work.change(work.runs[record["run"]], caused_by=caused_by)
 
 
 def _tell_joins(

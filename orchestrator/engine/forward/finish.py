@@ -53,9 +53,9 @@ def complete(work: Work) -> None:
             "message": run.reason,
             "reason": reasons,
         }
-        work.stop = Stop(
-            trigger="FAILURE", outcome=ForwardResult.FAILED, failure=failure, reason=run.reason
-        )
+        was_cancelled = all(state == "CANCELLED" for *_, state in failures)
+        outcome = ForwardResult.TERMINATED if was_cancelled else ForwardResult.FAILED
+        work.stop = Stop(trigger="FAILURE", outcome=outcome, failure=failure, reason=run.reason)
         return
     output = output_of(work)
     if output is None:

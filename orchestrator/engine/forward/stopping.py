@@ -4,19 +4,22 @@ saga-semantics §3 (STOPPING). A plain definition stops in one transition: every
 cancelled at once (product.md §3).
 """
 
-from orchestrator.engine.commands import SendNotice
+from orchestrator.engine.commands import ChangeAttempt
 from orchestrator.engine.definition.graph import Node
 from orchestrator.engine.events import Event
 from orchestrator.engine.forward import attempts, due, finish, unknown
+from orchestrator.engine.outcomes import Unknown
 from orchestrator.engine.snapshot import StepRun
 from orchestrator.engine.states import (
+    AttemptState,
+    Direction,
     EntryState,
     ErrorClass,
     ExecutionState,
     ForwardResult,
     StepState,
 )
-from orchestrator.engine.steps import base
+from orchestrator.engine.steps import base, sub_workflow
 from orchestrator.engine.work import Stop, Work
 
 UNDOABLE = (EntryState.ARMED, EntryState.UNCERTAIN)
@@ -68,7 +71,7 @@ def put_aside(work: Work) -> None:
 def _stop_plain(work: Work, stop: Stop) -> None:
     for run in work.unsettled():
         if run.child_id is not None and run.state is StepState.WAITING:
-            stop_child(work, run, stop.reason)
+            sub_workflow.stop_child(work, run, stop.reason, undo=True)
         run = base.settle(work, run, StepState.CANCELLED, reason=run.reason)
         work.forget("STEP", run.id)
     put_aside(work)
@@ -100,15 +103,14 @@ def _stop_saga(work: Work, stop: Stop) -> None:
 
 
 def _settle_in_flight(work: Work, node: Node, run: StepRun, stop: Stop) -> None:
-    if run.direction.value != "FORWARD":
+    if run.direction is not Direction.FORWARD:
         return
     if run.state is StepState.SCHEDULED:
-        base.settle(work, run, StepState.CANCELLED)
-        work.forget("STEP", run.id)
+        _cancel_scheduled(work, node, run)
     elif run.state is StepState.RETRY_WAIT:
         _end_retries(work, node, run)
     elif run.state is StepState.WAITING and run.type == "SUB_WORKFLOW":
-        stop_child(work, run, stop.reason)
+        sub_workflow.stop_child(work, run, stop.reason, undo=_children_undo(work))
     elif run.state is StepState.WAITING and run.type in _ENGINE_WAITS:
         base.settle(work, run, StepState.CANCELLED)
         work.forget("STEP", run.id)
@@ -116,14 +118,39 @@ def _settle_in_flight(work: Work, node: Node, run: StepRun, stop: Stop) -> None:
         abandon(work, node, run, "abandoned when the run stopped")
 
 
+def _children_undo(work: Work) -> bool:
+    """Tell whether running children are stopped with undo: unless what is done is to stay."""
+    completed = work.execution.outcome is ForwardResult.COMPLETED
+    return completed or wants_undo(work) is True
+
+
+def _cancel_scheduled(work: Work, node: Node, run: StepRun) -> None:
+    """Stop what nobody has taken; begun again by an operator, it is what it was before."""
+    _forget_timer(work, node, run)
+    if run.doubt:
+        run = work.change(run, state=StepState.RETRY_WAIT)
+        unknown.doubt(work, node, run, run.reason, may_retry=False)
+    elif run.partial:
+        base.fail(work, node, run, run.reason or "applied in part before the run was tried again")
+    else:
+        base.settle(work, run, StepState.CANCELLED)
+
+
 def _end_retries(work: Work, node: Node, run: StepRun) -> None:
     """Let a step that waited for its next attempt become what its attempts say."""
-    # The attempt that was waiting never began.
-    run = work.change(run, attempt=run.attempt, wake_at=None)
+    _forget_timer(work, node, run)
+    waiting = run.attempt_id
     if run.doubt:
         unknown.doubt(work, node, run, run.reason, may_retry=False)
     else:
         base.fail(work, node, run, run.reason, error_class=_class_of(run))
+    # The attempt that was waiting never began.
+    work.do(ChangeAttempt(attempt_id=waiting, changes={"state": AttemptState.CANCELLED}))
+
+
+def _forget_timer(work: Work, node: Node, run: StepRun) -> None:
+    if base.has_timer(work, node, run):
+        work.forget("STEP", run.id)
 
 
 def _class_of(run: StepRun) -> ErrorClass:
@@ -133,26 +160,32 @@ def _class_of(run: StepRun) -> ErrorClass:
 
 def abandon(work: Work, node: Node, run: StepRun, reason: str) -> None:
     """Stop waiting for an answer: the outcome is unknown (or a failure, where nothing can be)."""
-    attempts.settle_attempt(work, node, run, attempts.Unknown(reason=reason, timed_out=True))
-
-
-def stop_child(work: Work, run: StepRun, reason: str, *, undo: bool = True) -> None:
-    """Tell a running child to stop; with undo, for its own effects (saga-semantics §3)."""
-    assert run.child_id is not None
-    told = f"Parent workflow has been terminated with reason: {reason}"
-    work.do(SendNotice(execution_id=run.child_id, kind="STOP", data={"undo": undo, "reason": told}))
+    attempts.settle_attempt(work, node, run, Unknown(reason=reason, timed_out=True))
 
 
 def quiesce_over(work: Work) -> None:
-    """Give up on what has not answered within `quiesceTimeoutSeconds`."""
+    """Give up on what has not answered within `quiesceTimeoutSeconds`.
+
+    A probe that nobody has answered does not know; one that begins only now gets the same time.
+    """
     if not work.in_state(ExecutionState.STOPPING) or not work.all_in_motion():
         return
+    reason = "no answer before the run had to be settled"
     for run in work.unsettled():
         node = work.node(run)
         waits_for_child = run.type == "SUB_WORKFLOW" and run.state is StepState.WAITING
-        if node is not None and run.direction.value == "FORWARD" and not waits_for_child:
-            abandon(work, node, run, "no answer before the run had to be settled")
+        if node is None or waits_for_child:
+            continue
+        if run.direction is Direction.PROBE:
+            base.settle(work, run, StepState.FAILED, reason=reason, error_class="FAILED")
+        elif run.direction is Direction.FORWARD:
+            abandon(work, node, run, reason)
     put_aside(work)
+    if work.frontier.get("doubts"):
+        seconds = work.graph.definition.saga.quiesce_timeout_seconds
+        work.wake_at("QUIESCE", work.later(seconds))
+    else:
+        work.frontier.pop("quiesce", None)
 
 
 def is_quiet(work: Work) -> bool:
@@ -163,7 +196,7 @@ def is_quiet(work: Work) -> bool:
 def wants_undo(work: Work) -> bool | None:
     """Tell whether the stop leads to an undo; None = `onFailure: ASK`, a person says."""
     stop = work.frontier.get("stop") or {}
-    if work.execution.outcome is ForwardResult.COMPLETED:
+    if work.execution.outcome is ForwardResult.COMPLETED and "wanted" not in stop:
         return False
     if stop.get("undo") is not None:
         return bool(stop["undo"])

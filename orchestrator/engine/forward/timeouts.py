@@ -1,6 +1,6 @@
 """What has run out of time: leases, Conductor's timeouts, waits, the run itself (definitions.md §7.2)."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from orchestrator.engine.definition.durations import MalformedTime, parse_until, parse_wait_duration
 from orchestrator.engine.definition.graph import Node
@@ -9,33 +9,52 @@ from orchestrator.engine.events import Event
 from orchestrator.engine.forward import attempts
 from orchestrator.engine.snapshot import StepRun
 from orchestrator.engine.states import (
+    Direction,
     ErrorClass,
     ExecutionState,
     ForwardResult,
     StepState,
 )
-from orchestrator.engine.steps import base
+from orchestrator.engine.steps import base, watch
 from orchestrator.engine.work import Stop, Work
 
 
 def step_due(work: Work, node: Node, run: StepRun) -> None:
-    """Look at a forward step run that something said was due; nothing happens before its time."""
+    """Look at a step run that something said was due; nothing happens before its time."""
     if run.state.is_settled:
         return
-    policy = base.task_policy(work, node)
-    if run.state is StepState.RETRY_WAIT and run.type == "SUB_WORKFLOW":
-        if _reached(work, run.due_at):
-            attempts.restart_child(work, node, run)
-        return
-    if run.state is StepState.WAITING and run.type == "WAIT" and _reached(work, _wait_end(run)):
+    policy = base.task_policy(work, node, run)
+    if run.state is StepState.RETRY_WAIT and run.type in watch.STARTED_BY_TIMER:
+        # What the engine begins by itself waits for the end of a pause; `decide._pause` rings again.
+        if _reached(work, run.due_at) and not work.execution.paused:
+            attempts.restart(work, node, run)
+            return
+    elif run.state is StepState.WAITING and run.type == "WAIT" and _reached(work, _wait_end(run)):
         base.complete(work, run)
         return
-    passed = _passed(work, policy, run)
-    if passed is not None:
-        what, timeout_policy = passed
-        attempts.time_out(work, node, run, what, timeout_policy)
-    elif run.state is StepState.DISPATCHED and _reached(work, run.due_at):
+    if run.direction is not Direction.FORWARD:
+        return
+    passed = [limit for limit in watch.limits(policy, run) if limit.at <= work.now]
+    binding = [limit for limit in passed if limit.policy is not TimeoutPolicy.ALERT_ONLY]
+    if binding:
+        attempts.time_out(work, node, run, binding[0].name, binding[0].policy)
+        return
+    for limit in passed:
+        work.tell("step.timeout_alert", run, reason=f"{limit.name} of {run.reference} has passed")
+    _look_again(work, node, policy, run, alerted=bool(passed))
+
+
+def _look_again(work: Work, node: Node, policy: TaskPolicy, run: StepRun, *, alerted: bool) -> None:
+    """Set the next moment to look at a step run that goes on."""
+    if run.state is not StepState.DISPATCHED:
+        watch.watch(work, policy, run, also=_wait_end(run) if run.type == "WAIT" else None)
+    elif not _reached(work, run.due_at):
+        return
+    elif run.queue or not alerted:
         attempts.lose(work, node, run)
+    else:
+        later = [limit.at for limit in watch.limits(policy, run) if limit.at > work.now]
+        work.change(run, due_at=min(later, default=None))
 
 
 def _reached(work: Work, moment: datetime | None) -> bool:
@@ -51,30 +70,6 @@ def _wait_end(run: StepRun) -> datetime | None:
             return parse_until(str(run.input["until"]))
     except MalformedTime:
         return None
-    return None
-
-
-def _passed(work: Work, policy: TaskPolicy, run: StepRun) -> tuple[str, TimeoutPolicy] | None:
-    """Return which of Conductor's timeouts has passed, and what follows from it."""
-
-    def over(since: datetime | None, seconds: float) -> bool:
-        if not since or not seconds:
-            return False
-        return work.now - since >= timedelta(seconds=seconds)
-
-    if over(run.first_scheduled_at, policy.total_timeout_seconds):
-        return "totalTimeoutSeconds", policy.timeout_policy
-    if run.queue and run.state is StepState.DISPATCHED:
-        return None  # Our own workers keep the deadline themselves; a lease tells if they died.
-    is_taken = run.state in (StepState.DISPATCHED, StepState.WAITING)
-    if is_taken and over(run.started_at, policy.timeout_seconds):
-        return "timeoutSeconds", policy.timeout_policy
-    waited = over(run.due_at or run.scheduled_at, policy.poll_timeout_seconds)
-    if run.state is StepState.SCHEDULED and waited:
-        return "pollTimeoutSeconds", policy.timeout_policy
-    is_silent = over(run.updated_at, policy.response_timeout_seconds)
-    if run.state is StepState.DISPATCHED and is_silent:
-        return "responseTimeoutSeconds", TimeoutPolicy.RETRY
     return None
 
 

@@ -19,6 +19,18 @@ from orchestrator.engine.states import (
 from orchestrator.engine.steps import base, entry
 from orchestrator.engine.work import Stop, Work
 
+_NOT_DISPATCHED = frozenset(
+    {
+        None,
+        EntryState.UNCERTAIN,
+        EntryState.PLANNED,
+        EntryState.DELAYED,
+        EntryState.AWAITING_APPROVAL,
+    }
+)
+_ANSWERABLE = frozenset({None, EntryState.UNCERTAIN})
+"""A question is about an effect that no plan deals with yet."""
+
 
 def doubt(work: Work, node: Node, run: StepRun, reason: str, *, may_retry: bool = True) -> None:
     """Walk the ways of settling an unknown outcome, from the start."""
@@ -32,7 +44,7 @@ def _walk(
         if way is OnUnknown.PROBE and node.step.probe is not None:
             _probe(work, node, run, ways[index + 1 :], may_retry=may_retry)
             return
-        if way is OnUnknown.RETRY and may_retry and _may_retry(work, node, run):
+        if way is OnUnknown.RETRY and may_retry and base.may_try_again(work, node, run):
             _retry(work, node, run)
             return
         if way is OnUnknown.COMPENSATE and can_undo_unknown(node):
@@ -55,17 +67,8 @@ def _asks(node: Node) -> bool:
     return (node.has_undo or node.effect is EffectClass.PIVOT) and not node.step.optional
 
 
-def _may_retry(work: Work, node: Node, run: StepRun) -> bool:
-    from_policy = 1 + (
-        node.step.retry_count
-        if node.step.retry_count is not None
-        else base.task_policy(work, node).retry_count
-    )
-    return work.in_state(ExecutionState.RUNNING) and run.attempt < from_policy
-
-
 def _retry(work: Work, node: Node, run: StepRun) -> None:
-    delay = base.forward_retry_delay(base.task_policy(work, node), run, None)
+    delay = base.forward_retry_delay(base.task_policy(work, node, run), run, None)
     work.frontier.get("doubts", {}).pop(run.id, None)
     error = run.error_class or ErrorClass.UNKNOWN.value
     base.try_again(work, run, delay, state=StepState.RETRY_WAIT, error_class=error)
@@ -106,35 +109,53 @@ def probed(work: Work, node: Node, run: StepRun, applied: bool | None, output: o
         shown = output if isinstance(output, dict) else None
         _settle_known(work, run, StepState.COMPLETED, output=shown)
     elif applied is False:
-        _not_applied(work, node, run)
+        _not_applied(work, node, run, may_retry=bool(record["retry"]))
     else:
         rest = tuple(OnUnknown(way) for way in record["rest"])
         _walk(work, node, run, rest, may_retry=bool(record["retry"]))
 
 
-def _not_applied(work: Work, node: Node, run: StepRun) -> None:
+def _not_applied(work: Work, node: Node, run: StepRun, *, may_retry: bool) -> None:
     """Take "it did not happen" as a definite failure of that attempt: retried by policy."""
     run = work.change(run, doubt=False)
-    if _may_retry(work, node, run):
+    if may_retry and base.may_try_again(work, node, run):
         _retry(work, node, run)
         return
     _settle_known(work, run, StepState.FAILED)
 
 
 def _settle_known(
-    work: Work, run: StepRun, state: StepState, *, output: dict[str, object] | None = None
+    work: Work,
+    run: StepRun,
+    state: StepState,
+    *,
+    output: dict[str, object] | None = None,
+    is_followed: bool = False,
 ) -> StepRun:
-    """Move an UNKNOWN step run to what is known now; its consequences become due."""
+    """Move an UNKNOWN step run to what is known now; its consequences become due.
+
+    They have been taken where an optional step was left unknown and the run went on (`is_followed`).
+    """
     columns: dict[str, object] = {"doubt": False, "ended_at": work.now}
     if state is StepState.COMPLETED:
         columns |= {"output": output, "reason": "", "error_class": ""}
-    elif run.error_class == ErrorClass.UNKNOWN:
+    else:
         columns["error_class"] = ErrorClass.FAILED.value
     columns |= entry.after(work, run, state, output=output)
     run = work.change(run, state=state, **columns)
     work.tell(f"step.{state.value.lower()}", run, **base.told(run))
-    work.settled.append(run)
+    if not is_followed:
+        work.settled.append(run)
     return run
+
+
+def _was_followed(work: Work, run: StepRun, *, was_open: bool) -> bool:
+    """Tell whether what comes after an unknown step run has been enabled already."""
+    node = work.node(run)
+    is_waiting = any(waiting.id == run.id for waiting in work.settled)
+    left = work.frontier.get("stopped", {}).get("unfollowed", ())
+    is_optional = node is not None and node.step.optional
+    return is_waiting or run.id in left or (is_optional and not was_open)
 
 
 # ---- for good --------------------------------------------------------------------------------
@@ -158,36 +179,39 @@ def settled_by_person(work: Work, item: StepSettled) -> None:
     run = work.run(item.step_run_id)
     if run is None:
         return
+    if run.state is not StepState.UNKNOWN or run.entry_state not in _ANSWERABLE:
+        work.refused.append(run.id)
+        return
+    was_open = _close(work, run)
+    state = StepState.COMPLETED if item.applied else StepState.FAILED
+    work.tell("step.answered", run, applied=item.applied, by=item.actor, reason=item.reason)
+    is_followed = _was_followed(work, run, was_open=was_open)
+    _settle_known(work, run, state, output=item.output, is_followed=is_followed)
+
+
+def _close(work: Work, run: StepRun) -> bool:
+    """Forget that an outcome is in doubt; True if ways of settling it were still being tried."""
     questions = work.frontier.get("questions", [])
     if run.id in questions:
         questions.remove(run.id)
-    work.frontier.get("doubts", {}).pop(run.id, None)
-    state = StepState.COMPLETED if item.applied else StepState.FAILED
-    work.tell("step.answered", run, applied=item.applied, by=item.actor, reason=item.reason)
-    _settle_known(work, run, state, output=item.output)
+    return work.frontier.get("doubts", {}).pop(run.id, None) is not None
 
 
 def take_late_success(work: Work, run: StepRun, outcome: Succeeded) -> None:
     """Take a success that came after its attempt had been given up (saga-semantics §12)."""
-    if run.entry_state in (EntryState.VOID, EntryState.COMPENSATED):
+    if run.state is StepState.COMPLETED:
+        # Told twice: that it took effect is known, and the undo reckons with it.
+        return
+    if run.state.is_settled and run.entry_state in (EntryState.VOID, EntryState.COMPENSATED):
         work.change(run, entry_state=EntryState.LATE_EFFECT)
         work.tell("entry.late_effect", run)
         return
-    not_dispatched = (
-        EntryState.UNCERTAIN,
-        EntryState.PLANNED,
-        EntryState.DELAYED,
-        EntryState.AWAITING_APPROVAL,
-    )
-    if run.state is not StepState.UNKNOWN or run.entry_state not in not_dispatched:
+    if run.state is not StepState.UNKNOWN or run.entry_state not in _NOT_DISPATCHED:
         return
-    questions = work.frontier.get("questions", [])
-    if run.id in questions:
-        questions.remove(run.id)
-    was_open = work.frontier.get("doubts", {}).pop(run.id, None) is not None
-    run = _settle_known(work, run, StepState.COMPLETED, output=outcome.output)
-    if not was_open and not work.in_state(ExecutionState.RUNNING):
-        work.settled.remove(run)
+    was_open = _close(work, run)
+    is_followed = _was_followed(work, run, was_open=was_open)
+    output: dict[str, object] = dict(outcome.output)
+    _settle_known(work, run, StepState.COMPLETED, output=output, is_followed=is_followed)
 
 
 def stop_cancelled(work: Work, run: StepRun) -> None:

@@ -1,7 +1,7 @@
 """How a step run begins, ends and is handed to a worker, whatever its type."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import timedelta
 from typing import Any
 
 from orchestrator.engine import keys, retry, roots
@@ -10,8 +10,14 @@ from orchestrator.engine.definition.graph import Node, policy_of
 from orchestrator.engine.definition.model import TaskPolicy
 from orchestrator.engine.expressions import mapping
 from orchestrator.engine.snapshot import StepRun
-from orchestrator.engine.states import AttemptState, Direction, ErrorClass, StepState
-from orchestrator.engine.steps import entry
+from orchestrator.engine.states import (
+    AttemptState,
+    Direction,
+    ErrorClass,
+    ExecutionState,
+    StepState,
+)
+from orchestrator.engine.steps import entry, watch
 from orchestrator.engine.work import Work, merged
 
 LEASE_GRACE = 10
@@ -21,9 +27,14 @@ RING_AFTER = 10
 """Seconds after which repair rings for a row that nobody claimed (reliability.md §3.1)."""
 
 
-def task_policy(work: Work, node: Node) -> TaskPolicy:
-    """Return the TaskDef that holds for a step in this run."""
-    return policy_of(node.step, work.snapshot.policies)
+def task_policy(work: Work, node: Node, run: StepRun | None = None) -> TaskPolicy:
+    """Return the TaskDef that holds for a step in this run; of DYNAMIC, that of the task it named."""
+    if run is None or run.type != "DYNAMIC" or run.name == node.step.name:
+        return policy_of(node.step, work.snapshot.policies)
+    if run.name not in work.snapshot.policies:
+        work.needs.policies.add(run.name)
+        return TaskPolicy(name=run.name)
+    return work.snapshot.policies[run.name]
 
 
 def inputs_of(work: Work, node: Node, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,7 +103,7 @@ def schedule(
     start_attempt(work, run, AttemptState.SCHEDULED)
     work.tell("step.scheduled", run)
     work.fresh.append(run)
-    watch_while_scheduled(work, node, run)
+    watch.watch(work, task_policy(work, node, run), run)
     return run
 
 
@@ -102,23 +113,6 @@ def domain_of(work: Work, name: str) -> str:
     chosen = domains.get(name) or domains.get("*") or ""
     last = chosen.split(",")[-1].strip()
     return "" if last == "NO_DOMAIN" else last
-
-
-def watch_while_scheduled(work: Work, node: Node, run: StepRun) -> None:
-    """Set the timer of the timeouts that count before anybody has taken the step."""
-    if run.direction is not Direction.FORWARD:
-        return
-    policy = task_policy(work, node)
-    due: list[datetime] = []
-    if policy.poll_timeout_seconds and run.due_at:
-        due.append(
-            work.later(policy.poll_timeout_seconds + (run.due_at - work.now).total_seconds())
-        )
-    if policy.total_timeout_seconds:
-        left = policy.total_timeout_seconds - (work.now - run.first_scheduled_at).total_seconds()
-        due.append(work.later(max(left, 0)))
-    if due:
-        work.wake_at("STEP", min(due), run.id)
 
 
 def start_attempt(
@@ -138,9 +132,9 @@ def start_attempt(
 
 def has_timer(work: Work, node: Node, run: StepRun) -> bool:
     """Tell whether a timer may be set for a step run; most have none."""
-    policy = task_policy(work, node)
-    timed = policy.poll_timeout_seconds or policy.total_timeout_seconds
-    return bool(timed) or run.type in {"WAIT", "HUMAN", "SUB_WORKFLOW"}
+    policy = task_policy(work, node, run)
+    timed = (policy.poll_timeout_seconds, policy.total_timeout_seconds, policy.timeout_seconds)
+    return any(timed) or run.type in watch.STARTED_BY_TIMER
 
 
 def begin_in_engine(
@@ -148,12 +142,28 @@ def begin_in_engine(
 ) -> StepRun:
     """Add a step run that the engine does itself, in its first state: WAITING or SCHEDULED."""
     run.input, run.state, run.started_at = inputs, state, work.now
-    run = work.create(run)
+    run = _put(work, run)
     attempt = AttemptState.WAITING if state is StepState.WAITING else AttemptState.DISPATCHED
     start_attempt(work, run, attempt)
     if state is StepState.WAITING:
         work.tell("step.waiting", run)
     return run
+
+
+def _put(work: Work, run: StepRun) -> StepRun:
+    """Add a step run, or write over the one that an operator's retry begins again."""
+    known = work.runs.get(run.id)
+    if known is None:
+        return work.create(run)
+    if run.state is not StepState.SCHEDULED:
+        known = work.change(known, state=StepState.SCHEDULED)
+    same = {"id", "is_light", "updated_at"}
+    names = [name for name in StepRun.__slots__ if name not in same]
+    changes = {name: getattr(run, name) for name in names}
+    return work.change(
+        known,
+        **{name: value for name, value in changes.items() if value != getattr(known, name)},
+    )
 
 
 def complete(
@@ -248,6 +258,7 @@ def try_again(
         run,
         state=state,
         due_at=due_at,
+        ended_at=None,
         # Nothing rings for a retry but repair, so it may do so the moment the retry is due.
         wake_at=due_at if run.queue else None,
         rings=0,
@@ -263,6 +274,9 @@ def try_again(
     )
     start_attempt(work, run, AttemptState.SCHEDULED, callback_after=int(delay))
     work.tell(f"step.{state.value.lower()}", run, **told(run))
+    node = work.node(run)
+    if node is not None:
+        watch.watch(work, task_policy(work, node, run), run)
     if delay <= 0:
         work.fresh.append(run)
     return run
@@ -300,4 +314,17 @@ def retry_seed(run: StepRun) -> str:
 
 def forward_retry_delay(policy: TaskPolicy, run: StepRun, retry_after: float | None) -> float:
     """Return seconds until the next forward attempt; the participant may ask for more."""
-    return max(retry.forward_delay(policy, run.attempt, retry_seed(run)), retry_after or 0)
+    tries = run.attempt - run.lost
+    return max(retry.forward_delay(policy, tries, retry_seed(run)), retry_after or 0)
+
+
+def may_try_again(work: Work, node: Node, run: StepRun) -> bool:
+    """Tell whether the retry policy allows a forward step another attempt now.
+
+    Calls that were lost with a dead process of ours use up no retry.
+    """
+    policy = task_policy(work, node, run)
+    left = run.attempt - run.lost < retry.attempts_allowed(policy, node.step.retry_count)
+    total = policy.total_timeout_seconds
+    is_over = bool(total) and work.now - run.first_scheduled_at >= timedelta(seconds=total)
+    return work.in_state(ExecutionState.RUNNING) and left and not is_over

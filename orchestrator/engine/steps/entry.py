@@ -16,6 +16,9 @@ def arm(work: Work, node: Node, run: StepRun, *, child_has_undo: bool = False) -
     """Give a step run that is about to be added its entry, where it needs one."""
     if not work.is_saga or run.direction is not Direction.FORWARD:
         return
+    if run.entry_state not in (None, EntryState.VOID):
+        # Begun again by an operator: only what is known not to have happened is armed anew.
+        return
     if node.step.compensation is not None:
         run.entry_state = EntryState.TENTATIVE
         run.policy = node.step.compensation.policy.value

@@ -63,8 +63,9 @@ def goes_on(work: Work, node: Node, position: str) -> bool | None:
         loop["broken"] = answer.error
         return False
     value = answer.value
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return value is True or (is_number and value > 0)
+    if isinstance(value, bool):
+        return value
+    return isinstance(value, int | float) and value > 0
 
 
 def next_round(work: Work, position: str) -> int:

@@ -18,8 +18,6 @@ def begin_dynamic(work: Work, node: Node, run: StepRun, inputs: dict[str, Any]) 
     """Make the worker task claimable whose name is in the data (definitions.md §5.20)."""
     name = inputs.get(node.step.dynamic_name_param)
     if isinstance(name, str) and name:
-        if name not in work.snapshot.policies:
-            work.needs.policies.add(name)
         base.schedule(work, node, run, inputs, name=name)
         return
     run = base.begin_in_engine(work, node, run, inputs, StepState.SCHEDULED)

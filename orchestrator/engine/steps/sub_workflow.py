@@ -5,13 +5,13 @@ from typing import Any
 
 from orchestrator.engine import keys, roots
 from orchestrator.engine.canonical import digest
-from orchestrator.engine.commands import StartChild
+from orchestrator.engine.commands import ChangeAttempt, SendNotice, StartChild
 from orchestrator.engine.definition.graph import Node
 from orchestrator.engine.definition.model import SubWorkflow
 from orchestrator.engine.expressions import mapping
 from orchestrator.engine.snapshot import ChildVersion, StepRun
-from orchestrator.engine.states import ErrorClass, StepState
-from orchestrator.engine.steps import base, entry
+from orchestrator.engine.states import AttemptState, ErrorClass, StepState
+from orchestrator.engine.steps import base, entry, watch
 from orchestrator.engine.work import Work
 
 DYNAMIC_MARK = {"_systemMetadata": {"dynamic": True}}
@@ -31,6 +31,7 @@ def begin(work: Work, node: Node, run: StepRun, inputs: dict[str, Any]) -> None:
     entry.arm(work, node, run, child_has_undo=child.has_undo)
     run.child_id = keys.child_id(work.execution.id, run.id, run.attempt)
     run = base.begin_in_engine(work, node, run, run.input, StepState.WAITING)
+    watch.watch(work, base.task_policy(work, node), run)
     _lock(work, node, child)
     start_child(work, node, run, child, is_dynamic=is_dynamic)
 
@@ -45,7 +46,17 @@ def start_again(work: Work, node: Node, run: StepRun) -> None:
         base.fail(work, node, run, child, error_class=ErrorClass.FAILED_TERMINAL)
         return
     child_id = keys.child_id(work.execution.id, run.id, run.attempt)
-    run = work.change(run, child_id=child_id, state=StepState.WAITING, due_at=None, wake_at=None)
+    run = work.change(
+        run,
+        child_id=child_id,
+        state=StepState.WAITING,
+        due_at=None,
+        wake_at=None,
+        started_at=work.now,
+    )
+    work.do(ChangeAttempt(attempt_id=run.attempt_id, changes={"state": AttemptState.WAITING}))
+    work.tell("step.waiting", run)
+    _lock(work, node, child)
     start_child(work, node, run, child, is_dynamic=is_dynamic)
 
 
@@ -72,6 +83,13 @@ def start_child(
             priority=priority if isinstance(priority, int) else 0,
         )
     )
+
+
+def stop_child(work: Work, run: StepRun, reason: str, *, undo: bool) -> None:
+    """Tell a running child to stop; with undo, for its own effects (saga-semantics §3)."""
+    assert run.child_id is not None
+    told = f"Parent workflow has been terminated with reason: {reason}"
+    work.do(SendNotice(execution_id=run.child_id, kind="STOP", data={"undo": undo, "reason": told}))
 
 
 def _resolve(

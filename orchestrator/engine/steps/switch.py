@@ -4,9 +4,10 @@ from typing import Any
 
 from orchestrator.engine.definition.graph import Node
 from orchestrator.engine.definition.model import Step
+from orchestrator.engine.expressions.limits import ExpressionTooLarge
 from orchestrator.engine.expressions.rendering import embedded
 from orchestrator.engine.snapshot import StepRun
-from orchestrator.engine.states import StepState
+from orchestrator.engine.states import ErrorClass, StepState
 from orchestrator.engine.steps import base
 from orchestrator.engine.work import Work
 
@@ -22,7 +23,7 @@ def resume(work: Work, node: Node, run: StepRun) -> None:
     step, inputs = node.step, run.input
     by_value = step.case_value_param or (step.evaluator == "value-param" and step.expression)
     if by_value:
-        _choose(work, step, run, inputs.get(by_value))
+        _choose(work, node, run, inputs.get(by_value))
         return
     answer = work.ask("javascript", step.expression, inputs)
     if answer is None:
@@ -31,11 +32,16 @@ def resume(work: Work, node: Node, run: StepRun) -> None:
     if answer.error:
         base.fail(work, node, run, answer.error, output={"error": answer.error})
         return
-    _choose(work, step, run, answer.value)
+    _choose(work, node, run, answer.value)
 
 
-def _choose(work: Work, step: Step, run: StepRun, value: Any) -> None:
-    shown = value if isinstance(value, str) else embedded(value)
+def _choose(work: Work, node: Node, run: StepRun, value: Any) -> None:
+    try:
+        shown = value if isinstance(value, str) else embedded(value, is_match_list=False)
+    except ExpressionTooLarge as error:
+        base.fail(work, node, run, str(error), error_class=ErrorClass.FAILED_TERMINAL)
+        return
+    step = node.step
     if step.type == "DECISION":
         base.complete(work, run, {"caseOutput": [shown]})
     else:

@@ -3,11 +3,12 @@
 from datetime import datetime
 from typing import Any
 
+from orchestrator.engine.commands import ChangeAttempt
 from orchestrator.engine.definition.durations import MalformedTime, parse_until, parse_wait_duration
 from orchestrator.engine.definition.graph import Node
 from orchestrator.engine.snapshot import StepRun
-from orchestrator.engine.states import ErrorClass, StepState
-from orchestrator.engine.steps import base
+from orchestrator.engine.states import AttemptState, ErrorClass, StepState
+from orchestrator.engine.steps import base, watch
 from orchestrator.engine.work import Work
 
 
@@ -34,14 +35,20 @@ def begin_human(work: Work, node: Node, run: StepRun, inputs: dict[str, Any]) ->
     _watch(work, node, run)
 
 
+def begin_again(work: Work, node: Node, run: StepRun) -> None:
+    """Begin the next attempt after a timeout: a WAIT waits from the start (B2.27)."""
+    due_at = _due_at(work, run.input) if run.type == "WAIT" else None
+    run = work.change(
+        run, state=StepState.WAITING, due_at=due_at, wake_at=None, started_at=work.now
+    )
+    work.do(ChangeAttempt(attempt_id=run.attempt_id, changes={"state": AttemptState.WAITING}))
+    work.tell("step.waiting", run)
+    _watch(work, node, run)
+
+
 def _watch(work: Work, node: Node, run: StepRun) -> None:
     """Set the timer of the wait itself, or of its timeout where that comes first."""
-    policy = base.task_policy(work, node)
-    moments = [run.due_at] if run.due_at else []
-    seconds = [s for s in (policy.timeout_seconds, policy.total_timeout_seconds) if s]
-    moments += [work.later(limit) for limit in seconds]
-    if moments:
-        work.wake_at("STEP", min(moments), run.id)
+    watch.watch(work, base.task_policy(work, node), run, also=run.due_at)
 
 
 def _due_at(work: Work, inputs: dict[str, Any]) -> datetime | None:

@@ -29,7 +29,13 @@ from orchestrator.engine.commands import (
     StorePlan,
 )
 from orchestrator.engine.definition import document
-from orchestrator.engine.definition.graph import Graph, compile_branches, compile_definition
+from orchestrator.engine.definition.graph import (
+    ENGINE_TYPES,
+    Graph,
+    Node,
+    compile_branches,
+    compile_definition,
+)
 from orchestrator.engine.definition.model import TaskPolicy
 from orchestrator.engine.events import Event
 from orchestrator.engine.outcomes import Outcome, Succeeded
@@ -49,6 +55,7 @@ from orchestrator.engine.snapshot import (
     TimerDue,
 )
 from orchestrator.engine.states import Direction, ExecutionState, ForwardResult, StepState
+from tests.unit.engine import checks
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 Evaluate = Callable[[Question], Answer]
@@ -133,7 +140,7 @@ class Run:
             ready = run.state in (StepState.SCHEDULED, StepState.RETRY_WAIT) or (
                 run.state is StepState.WAITING and run.due_at is not None and run.type != "WAIT"
             )
-            if ready and run.type != "SUB_WORKFLOW" and (run.due_at or START) <= self.world.now:
+            if ready and run.type not in ENGINE_TYPES and (run.due_at or START) <= self.world.now:
                 found.append(run)
         return sorted(found, key=lambda run: run.seq)
 
@@ -151,11 +158,23 @@ class Run:
         while True:
             decision = self._decided(taken, answers, claim)
             self._apply(decision)
+            checks.check(self)
             taken, claim = (), ()
             unanswered = {q.id: q for q in decision.questions if q.id not in answers}
             if not unanswered and self.execution.wake_at is None:
+                self._decide_once_more(answers)
                 return decision
             answers |= {key: self.world.evaluate(q) for key, q in unanswered.items()}
+
+    def _decide_once_more(self, answers: Mapping[str, Answer]) -> None:
+        """Hold decide to its word: deciding again on a stored decision gives nothing."""
+        again = self._decided((), answers, ())
+        assert again.is_empty, (again.changed, again.events, again.commands)
+
+    def node(self, run: StepRun) -> Node:
+        """Return the step of a step run."""
+        graph = self.graph if run.defined_by is None else self._branches(run.defined_by)
+        return graph.nodes[run.reference]
 
     def _decided(
         self, inputs: tuple[Input, ...], answers: Mapping[str, Answer], claim: tuple[str, ...]
@@ -192,9 +211,7 @@ class Run:
             chosen |= light
         for _, references, _ in needs.rounds:
             chosen |= {run.id: run for run in forward if run.reference in references}
-        chosen |= {
-            key: run for key, run in self.runs.items() if run.compensates in needs.attached
-        }
+        chosen |= {key: run for key, run in self.runs.items() if run.compensates in needs.attached}
         latest: dict[str, StepRun | None] = dict.fromkeys(needs.references)
         latest |= {run.reference: run for run in forward if run.reference in needs.references}
         before: dict[tuple[str, int], StepRun | None] = dict.fromkeys(needs.before)
@@ -215,10 +232,13 @@ class Run:
             attached=frozenset(needs.attached),
             dynamic={key: self._branches(key) for key in needs.dynamic},
             children={key: self.world.child(*key) for key in needs.children},
+            inline_children={
+                key: self.world.inline_child(key, raw) for key, raw in needs.inline_children.items()
+            },
             answers=answers,
-            policies=self.world.policies,
+            policies={name: TaskPolicy(name=name) for name in needs.policies} | self.world.policies,
             queues=self.world.queues,
-            approvals=dict.fromkeys(needs.approvals, True),
+            approvals={key: key not in self.world.stale_approvals for key in needs.approvals},
             plan=PlanView(
                 id=active[0].id,
                 hash=active[0].hash,
@@ -258,7 +278,12 @@ class Run:
         match command:
             case StartAttempt(attempt_id=key):
                 assert key not in self.attempts, "an attempt was started twice"
-                self.attempts[key] = {"state": command.state, "run": command.step_run_id}
+                self.attempts[key] = {
+                    "state": command.state,
+                    "run": command.step_run_id,
+                    "number": command.number,
+                    "callback_after": command.callback_after,
+                }
             case ChangeAttempt(attempt_id=key, changes=changes):
                 self.attempts[key].update(changes)
             case RecordLate():
@@ -299,7 +324,7 @@ class Run:
     def fire(self) -> None:
         """Fire every timer and lease that is due."""
         for (purpose, subject), due_at in sorted(self.timers.items()):
-            if due_at <= self.world.now:
+            if due_at <= self.world.now and (purpose, subject) in self.timers:
                 self.feed(TimerDue(purpose=purpose, subject=subject))
         for run in self.dispatched():
             if run.due_at is not None and run.due_at <= self.world.now:
@@ -313,6 +338,10 @@ class World:
     evaluate: Evaluate = unanswerable
     queues: dict[tuple[str, str], str] = field(default_factory=dict)
     policies: dict[str, TaskPolicy] = field(default_factory=dict)
+    stale_approvals: set[str] = field(default_factory=set)
+    """Approvals that do not hold any more for what would be sent."""
+    inline: dict[str, str] = field(default_factory=dict)
+    """Digest of an inline definition that cannot be used → why."""
     now: datetime = START
     all: dict[str, Run] = field(default_factory=dict)
     graphs: dict[str, Graph] = field(default_factory=dict)
@@ -325,7 +354,9 @@ class World:
 
     def start(self, definition: dict[str, Any], **given: Any) -> Run:
         """Start an execution and take its first decision."""
-        return self._start(graph_of(definition), f"{len(self.all) + 1:08d}-0000-7000-8000-000000000000", given)
+        return self._start(
+            graph_of(definition), f"{len(self.all) + 1:08d}-0000-7000-8000-000000000000", given
+        )
 
     def _start(self, graph: Graph, execution_id: str, given: dict[str, Any], **columns: Any) -> Run:
         execution = ExecutionView(
@@ -352,6 +383,19 @@ class World:
             version_id=1,
             workflow_name=name,
             number=version or 1,
+            is_saga=graph.is_saga,
+            has_undo=any(node.has_undo for node in graph.nodes.values()),
+        )
+
+    def inline_child(self, key: str, raw: Any) -> ChildVersion | str:
+        """Resolve an inline definition."""
+        if key in self.inline:
+            return self.inline[key]
+        self.graphs[f"inline {key}"] = graph = graph_of(raw)
+        return ChildVersion(
+            version_id=1,
+            workflow_name=f"inline {key}",
+            number=0,
             is_saga=graph.is_saga,
             has_undo=any(node.has_undo for node in graph.nodes.values()),
         )
