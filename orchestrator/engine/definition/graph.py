@@ -37,7 +37,16 @@ ENGINE_TYPES = CONTROL_TYPES | {
 """Types that the engine does itself, without a worker."""
 BUILT_IN_CALLS = frozenset({"HTTP"})
 """Types that leave the process and are run by our own workers."""
-INSIDE_TYPES = ENGINE_TYPES | {"START_WORKFLOW", "GET_WORKFLOW", "UPDATE_TASK", "YIELD"}
+INSIDE_TYPES = ENGINE_TYPES | {
+    "COMPENSATE",
+    "GET_WORKFLOW",
+    "PULL_WORKFLOW_MESSAGES",
+    "START_WORKFLOW",
+    "TERMINATE_WORKFLOW",
+    "UPDATE_TASK",
+    "WAIT_FOR_WEBHOOK",
+    "YIELD",
+}
 
 
 def is_outside(step_type: str) -> bool:
