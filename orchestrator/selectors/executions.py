@@ -116,7 +116,9 @@ def execution_detail(*, actor: "User | None", execution_id: UUID | str) -> dict[
         "ledger": list(entry_page.results),
         "nextLedger": entry_page.next,
         "plan": plan_dict(plan) if plan is not None else None,
-        "waitingOn": waiting.sentence(execution=execution, steps=step_page.results),
+        "waitingOn": waiting.sentence(
+            execution=execution, steps=step_page.results, entries=entry_page.results
+        ),
     }
 
 

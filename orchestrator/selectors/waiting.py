@@ -2,31 +2,50 @@
 
 from collections.abc import Mapping, Sequence
 
-from orchestrator.engine.states import ExecutionState, StepState
+from orchestrator.engine.states import EntryState, ExecutionState, StepState
 from orchestrator.models import Execution
 
+# The most telling first: what waits for people, then what waits for services, then for time.
+_ENTRY_SENTENCES: Mapping[str, str] = {
+    EntryState.LATE_EFFECT: "“{name}” took effect after its undo; a person must settle it.",
+    EntryState.COMPENSATION_FAILED: "The undo of “{name}” failed for good; a person must settle it.",
+    EntryState.MANUAL: "“{name}” must be undone by hand.",
+    EntryState.AWAITING_APPROVAL: "The undo of “{name}” waits for an approval.",
+    EntryState.RETRY_WAIT: "The undo of “{name}” waits for its next try.",
+    EntryState.DELAYED: "The undo of “{name}” waits for its time.",
+    EntryState.RUNNING: "“{name}” is being undone.",
+}
 _STEP_SENTENCES: Mapping[str, str] = {
-    StepState.SCHEDULED: "“{name}” waits for a worker.",
+    StepState.UNKNOWN: "Nobody can say yet whether “{name}” took effect.",
+    StepState.WAITING: "“{name}” waits to be finished.",
     StepState.DISPATCHED: "“{name}” is being worked on.",
     StepState.RETRY_WAIT: "“{name}” waits for its next try.",
-    StepState.UNKNOWN: "Nobody can say yet whether “{name}” took effect.",
+    StepState.SCHEDULED: "“{name}” waits for a worker.",
 }
 _WAITING_SENTENCES: Mapping[str, str] = {
     "HUMAN": "“{name}” waits for a person.",
     "WAIT": "“{name}” waits for its time or a signal.",
     "SUB_WORKFLOW": "“{name}” waits for its sub-workflow.",
 }
-_URGENCY = (
-    StepState.UNKNOWN,
-    StepState.WAITING,
-    StepState.DISPATCHED,
-    StepState.RETRY_WAIT,
-    StepState.SCHEDULED,
-)
+_STATE_SENTENCES: Mapping[ExecutionState, str] = {
+    ExecutionState.CREATED: "The run is about to start.",
+    ExecutionState.RUNNING: "The run goes on.",
+    ExecutionState.STOPPING: "The run stops; steps in flight are settling.",
+    ExecutionState.PLANNING: "The undo plan waits for confirmation.",
+    ExecutionState.COMPENSATING: "Steps are being undone.",
+    ExecutionState.NEEDS_ATTENTION: "The run needs a person: look at its steps and its ledger.",
+}
+_UNDOING = frozenset({ExecutionState.COMPENSATING, ExecutionState.NEEDS_ATTENTION})
+_STEPPING = frozenset({ExecutionState.RUNNING, ExecutionState.NEEDS_ATTENTION})
 
 
-def sentence(*, execution: Execution, steps: Sequence[Mapping[str, object]]) -> str:
-    """Return what the engine said it waits for, else what its steps in motion tell.
+def sentence(
+    *,
+    execution: Execution,
+    steps: Sequence[Mapping[str, object]],
+    entries: Sequence[Mapping[str, object]],
+) -> str:
+    """Return what the engine said it waits for, else what its steps and undos in motion tell.
 
     Empty when the execution has ended.
     """
@@ -37,26 +56,17 @@ def sentence(*, execution: Execution, steps: Sequence[Mapping[str, object]]) -> 
         return "The run is paused until somebody resumes it."
     if execution.waiting_on:
         return execution.waiting_on
-    moving = [step for step in steps if step["state"] in _URGENCY]
-    if state is ExecutionState.RUNNING and moving:
-        return _about(min(moving, key=lambda step: _URGENCY.index(StepState(str(step["state"])))))
-    return _STATE_SENTENCES[state]
+    told = _most_telling(entries, _ENTRY_SENTENCES) if state in _UNDOING else ""
+    if not told and state in _STEPPING:
+        told = _most_telling(steps, _STEP_SENTENCES)
+    return told or _STATE_SENTENCES[state]
 
 
-def _about(step: Mapping[str, object]) -> str:
-    state = StepState(str(step["state"]))
-    if state is StepState.WAITING:
-        text = _WAITING_SENTENCES.get(str(step["type"]), "“{name}” waits to be finished.")
-    else:
-        text = _STEP_SENTENCES[state]
-    return text.format(name=step["taskReferenceName"])
-
-
-_STATE_SENTENCES: Mapping[ExecutionState, str] = {
-    ExecutionState.CREATED: "The run is about to start.",
-    ExecutionState.RUNNING: "The run goes on.",
-    ExecutionState.STOPPING: "The run stops; steps in flight are settling.",
-    ExecutionState.PLANNING: "The undo plan waits for confirmation.",
-    ExecutionState.COMPENSATING: "Steps are being undone.",
-    ExecutionState.NEEDS_ATTENTION: "The run needs a person: look at its ledger.",
-}
+def _most_telling(rows: Sequence[Mapping[str, object]], sentences: Mapping[str, str]) -> str:
+    """Return the sentence about the row whose state comes first in the table; empty for none."""
+    for state, text in sentences.items():
+        row = next((row for row in rows if row["state"] == state), None)
+        if row is not None:
+            kind = _WAITING_SENTENCES.get(str(row.get("type"))) if state == "WAITING" else None
+            return (kind or text).format(name=row["taskReferenceName"])
+    return ""

@@ -53,7 +53,7 @@ def test_detail_has_exactly_the_documented_keys(
     assert entry["amount"] == {"value": 5, "currency": "EUR"}
     assert detail["plan"]["triggeredBy"] == "root"
     assert detail["startedAt"] == "2026-05-04T12:30:00.000Z"
-    assert detail["waitingOn"] == "Steps are being undone."
+    assert detail["waitingOn"] == "“charge” is being undone."
 
 
 def test_steps_of_an_undo_of_several_have_keys_of_their_own(
@@ -301,3 +301,26 @@ def test_lists_cost_the_same_however_long(
         make_workflow(f"w{number}", {"tasks": []})
 
     assert costs() == before == [3, 3]
+
+
+UNDOING = [
+    (("RUNNING", "AWAITING_APPROVAL"), "The undo of “b” waits for an approval."),
+    (
+        ("PLANNED", "COMPENSATION_FAILED"),
+        "The undo of “b” failed for good; a person must settle it.",
+    ),
+    (("COMPENSATED", "PLANNED"), "Steps are being undone."),
+]
+
+
+@pytest.mark.parametrize(("states", "expected"), UNDOING)
+def test_waiting_on_names_the_undo_that_holds_the_run(
+    make_workflow: Callable[..., Workflow], states: tuple[str, str], expected: str
+) -> None:
+    execution = make_execution(make_workflow(), state="COMPENSATING")
+    for seq, (reference, state) in enumerate(zip("ab", states, strict=True), start=1):
+        make_step(execution, reference, seq=seq, entry_state=state)
+
+    detail = executions.execution_detail(actor=None, execution_id=execution.pk)
+
+    assert detail["waitingOn"] == expected
