@@ -7,8 +7,8 @@ from orchestrator.models import Execution
 
 # The most telling first: what waits for people, then what waits for services, then for time.
 _ENTRY_SENTENCES: Mapping[str, str] = {
-    EntryState.LATE_EFFECT: "“{name}” took effect after its undo; a person must settle it.",
-    EntryState.COMPENSATION_FAILED: "The undo of “{name}” failed for good; a person must settle it.",
+    EntryState.LATE_EFFECT: "“{name}” took effect after its undo; settle it by hand.",
+    EntryState.COMPENSATION_FAILED: "The undo of “{name}” failed for good; settle it by hand.",
     EntryState.MANUAL: "“{name}” must be undone by hand.",
     EntryState.AWAITING_APPROVAL: "The undo of “{name}” waits for an approval.",
     EntryState.RETRY_WAIT: "The undo of “{name}” waits for its next try.",

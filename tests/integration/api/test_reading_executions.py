@@ -307,7 +307,7 @@ UNDOING = [
     (("RUNNING", "AWAITING_APPROVAL"), "The undo of “b” waits for an approval."),
     (
         ("PLANNED", "COMPENSATION_FAILED"),
-        "The undo of “b” failed for good; a person must settle it.",
+        "The undo of “b” failed for good; settle it by hand.",
     ),
     (("COMPENSATED", "PLANNED"), "Steps are being undone."),
 ]
