@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from celery import Celery
+from celery import Celery, current_app
 from celery.worker import WorkController
 from celery.worker import state as celery_state
 from django.db import connections
@@ -25,11 +25,11 @@ RESTART_PAUSE_SECONDS = 2.0
 class Embedded:
     """The parts of `serve`, and how they end together."""
 
-    app: Celery
     tick: Tick
     queues: Sequence[str]
     concurrency: int
     shutdown_seconds: float
+    app: Celery = field(default_factory=lambda: current_app._get_current_object())
     stop: threading.Event = field(default_factory=threading.Event)
 
     def run(self, *, host: str, port: int, on_ready: Callable[[], None]) -> None:

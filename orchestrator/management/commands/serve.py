@@ -8,7 +8,6 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from orchestrator.config.celery import app
 from orchestrator.services import recovery
 from orchestrator.worker import queues, storage
 from orchestrator.worker.embedded import Embedded, leave
@@ -34,16 +33,18 @@ class Command(BaseCommand):
         if settings.AMENDS_DEMO and not is_loopback(host):
             raise CommandError("AMENDS_DEMO is on, so this serves 127.0.0.1 only; drop --host.")
         embedded = Embedded(
-            app=app,
             tick=recovery.tick,
             queues=queues.known_queues(),
             concurrency=options["concurrency"],
             shutdown_seconds=settings.AMENDS_SHUTDOWN_SECONDS,
         )
+        is_alone = settings.DATABASES["default"]["ENGINE"].endswith("sqlite3")
         try:
-            if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+            if is_alone:
                 storage.refuse_network_file_system(settings.AMENDS_DATA_DIR)
             with storage.exclusive(settings.AMENDS_DATA_DIR):
+                if is_alone:
+                    recovery.release_own_leases()
                 embedded.run(host=host, port=port, on_ready=lambda: self._greet(host, port))
         except storage.StorageError as error:
             raise CommandError(str(error)) from error
