@@ -178,6 +178,11 @@ def clean_text(text: str) -> str:
     return text if text.isascii() and "\0" not in text else _BAD_CHARACTERS.sub("\ufffd", text)
 
 
+def size_of(value: object) -> int:
+    """Return how many bytes a value takes as JSON."""
+    return len(json.dumps(value, ensure_ascii=False).encode())
+
+
 def locate(text: str, pointer: str) -> tuple[int, int]:
     """Return line and column, from 1, of what a JSON pointer names in a JSON text.
 

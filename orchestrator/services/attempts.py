@@ -13,7 +13,7 @@ from orchestrator import drain, metrics
 from orchestrator.access import policy
 from orchestrator.access.permissions import Permission
 from orchestrator.access.scoping import visible_to
-from orchestrator.border.input import clean
+from orchestrator.border.input import clean, size_of
 from orchestrator.engine import keys
 from orchestrator.engine.definition.graph import Node, policy_of
 from orchestrator.engine.definition.model import BUILT_IN_POLICY
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 MAX_REASON = 10_000
+MAX_OUTPUT = 3 * 2**20
+"""Bytes of a task's output (reliability.md §12)."""
 BATCH = 32
 """Step runs that one Celery task takes at once, where they are quick."""
 
@@ -359,6 +361,10 @@ def _input_of(run_id: str, report: TaskReport) -> Input:
 def outcome_of(report: TaskReport) -> Outcome:
     """Read a worker's status; `outputData._saga` says partial or unknown (product.md §5)."""
     output: dict[str, Any] = dict(clean(dict(report.output)))
+    if size_of(output) > MAX_OUTPUT:
+        # The work was done, perhaps; what it gave cannot be kept (definitions.md §8.6).
+        too_large = f"payload_too_large: an output has at most {MAX_OUTPUT // 2**20} MiB"
+        return Failed(reason=too_large, terminal=True, partial=report.status == "COMPLETED")
     said = output.get("_saga")
     reason = report.reason[:MAX_REASON]
     match report.status:

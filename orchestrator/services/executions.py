@@ -14,6 +14,7 @@ from orchestrator.access import policy
 from orchestrator.access.permissions import Permission
 from orchestrator.audit import log
 from orchestrator.border.input import check as check_json
+from orchestrator.border.input import size_of
 from orchestrator.engine.canonical import JSONValue, digest
 from orchestrator.engine.snapshot import Cancelled, Input, PauseSet, RetryRequested
 from orchestrator.engine.states import EntryState, ExecutionState
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 MAX_KEY = 255
 MAX_REASON = 2000
+MAX_INPUT = 5 * 2**20
+"""Bytes of a run's input (reliability.md §12)."""
 DISPATCHED_ENTRIES = (
     EntryState.RUNNING,
     EntryState.RETRY_WAIT,
@@ -136,6 +139,9 @@ def _check(request: StartRequest) -> None:
     if not 0 <= request.priority <= 99:  # noqa: PLR2004 - Conductor's range
         raise Invalid("The priority must be between 0 and 99.", _problem("/priority", "0 to 99"))
     check_json(dict(request.input))
+    if size_of(request.input) > MAX_INPUT:
+        message = f"The input of a run has at most {MAX_INPUT // 2**20} MiB."
+        raise Invalid(message, _problem("/input", "too large"))
 
 
 def _problem(path: str, message: str) -> list[dict[str, object]]:
