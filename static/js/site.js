@@ -67,4 +67,9 @@ document.addEventListener("keydown", (event) => {
   if (view) view.click();
 });
 
+// What scrolls sideways can be scrolled by keyboard too.
+for (const wrap of document.querySelectorAll(".table-wrap")) {
+  if (wrap.scrollWidth > wrap.clientWidth) wrap.tabIndex = 0;
+}
+
 keepTimesFresh();
