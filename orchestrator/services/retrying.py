@@ -1,7 +1,7 @@
 """A service call is made again when the database says that it lost a race or a connection.
 
-Every service may be called twice with the same keys (reliability.md §4, §5.5): a COMMIT may raise and
-still have happened, and the second call then finds the traces of the first.
+Every service may be called twice with the same keys (reliability.md §4, §5.5): a COMMIT may raise
+and still have happened, and the second call then finds the traces of the first.
 """
 
 import functools
@@ -26,7 +26,7 @@ _LOST_CONNECTIONS = frozenset({"57P01", "57P02", "57P03", "08000", "08003", "080
 
 
 def retried(call: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
-    """Make a whole service call again, at most 3 times, after 20–200 ms."""
+    """Make a whole service call again, at most 3 times, after 20 to 200 ms."""
 
     @functools.wraps(call)
     def wrapper(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Result:
@@ -36,7 +36,7 @@ def retried(call: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Resu
             except (OperationalError, InterfaceError) as error:
                 if tried == MOST_RETRIES or connection.in_atomic_block or not _may_pass(error):
                     raise
-                metrics.TRANSACTION_RETRIES.inc()
+                metrics.TRANSACTION_RETRIES.labels(reason=_reason(error)).inc()
                 logger.warning(
                     "transaction_retried",
                     extra={"call": call.__qualname__, "error": str(error)[:200]},
@@ -46,6 +46,13 @@ def retried(call: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Resu
         raise AssertionError("unreachable")
 
     return wrapper
+
+
+def _reason(error: Exception) -> str:
+    """Return one of a few words, for the metric."""
+    state = getattr(error.__cause__, "sqlstate", None)
+    is_race = state in _LOST_RACES if state is not None else "locked" in str(error).lower()
+    return "race" if is_race else "connection"
 
 
 def _may_pass(error: Exception) -> bool:
