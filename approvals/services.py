@@ -16,6 +16,7 @@ from orchestrator.services.executions import require_reason
 from orchestrator.services.retrying import retried
 
 if TYPE_CHECKING:
+    from orchestrator.store.load import Loaded
     from django.contrib.auth.models import User
 
 _ENDS = {policy.Verdict.APPROVED: "APPROVED", policy.Verdict.SKIP: "SKIP"}
@@ -103,7 +104,7 @@ def _check(actor: "User", request: ApprovalRequest, revision: int) -> None:
         raise Forbidden(refused)
 
 
-def _count(request: ApprovalRequest, loaded: waits.Loaded, vote: ApprovalVote) -> None:
+def _count(request: ApprovalRequest, loaded: "Loaded", vote: ApprovalVote) -> None:
     """Add the votes up; a verdict ends the wait."""
     votes = [
         policy.Vote(

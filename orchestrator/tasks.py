@@ -49,7 +49,8 @@ def execute_step(step_run_id: str, v: int = 0) -> None:
     if not _is_known(v, dispatch.EXECUTE_STEP):
         return
     close_old_connections()
-    queue = execute_step.request.delivery_info.get("routing_key") or dispatch.DEFAULT_QUEUE
+    delivery = execute_step.request.delivery_info or {}
+    queue = str(delivery.get("routing_key") or dispatch.DEFAULT_QUEUE)
     run_queue(queue, first=step_run_id)
 
 

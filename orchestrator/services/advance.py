@@ -34,8 +34,8 @@ from orchestrator.engine.states import ExecutionState, ForwardResult
 from orchestrator.failpoints import failpoint
 from orchestrator.gate import still_holds
 from orchestrator.handlers import registry
-from orchestrator.models import WorkflowVersion
-from orchestrator.services import children
+from orchestrator.models import Execution, WorkflowVersion
+from orchestrator.services import children, versions
 from orchestrator.services.retrying import retried
 from orchestrator.store import claims, clock, load
 from orchestrator.store.apply import decisions
@@ -153,8 +153,9 @@ def _decisions(
     made: dict[str, Decision] = {}
     missing = list(found)
     resolvers = _resolvers()
+    wanted: dict[str, Needs] = {}
     for _ in range(MOST_ASKED):
-        wanted: dict[str, Needs] = {}
+        wanted = {}
         for key in missing:
             decision = decide(
                 found[key].graph,
@@ -178,7 +179,7 @@ def _decisions(
 class _Queues(dict[tuple[str, str], str]):
     """(type, name) → Celery queue; empty where polling workers do the step."""
 
-    def get(self, key: tuple[str, str], default: Any = None) -> Any:  # type: ignore[override]
+    def get(self, key: tuple[str, str], default: Any = None) -> Any:
         return registry.queue_of(*key) or default
 
 
@@ -213,8 +214,15 @@ def _child_version(version: WorkflowVersion) -> ChildVersion:
 
 
 def _inline_child(parent: ExecutionView, document: JSONValue) -> ChildVersion | str:
-    found = children.inline_child(execution_id=parent.id, document=document)
-    return found if isinstance(found, str) else _child_version(found)
+    # By key: an inline child of an inline child bears a name that no workflow has.
+    home = Execution.objects.select_related("workflow").only("workflow__name").get(pk=parent.id)
+    try:
+        found = versions.inline_child_locked(
+            parent_name=home.workflow.name, document=document
+        )
+    except versions.UnusableDefinition as error:
+        return str(error)
+    return _child_version(found)
 
 
 # ---- what is due -----------------------------------------------------------------------------
@@ -329,7 +337,7 @@ def _call(question: Question) -> scripts.ScriptCall:
     return scripts.ScriptCall(
         language=scripts.Language.JQ if is_jq else scripts.Language.JAVASCRIPT,
         source=question.expression,
-        data=question.data,  # type: ignore[arg-type]  # the jail takes any JSON
+        data=question.data,
         budget=scripts.Budget.STEP if question.patient else scripts.Budget.CONDITION,
         body=question.evaluator == "lambda",
     )

@@ -31,6 +31,7 @@ from orchestrator.services.errors import NotFound
 from orchestrator.services.retrying import retried
 from orchestrator.store import claims, clock, load
 from orchestrator.store.load import Loaded
+from orchestrator.store.statements import any_of, bound
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -83,8 +84,8 @@ def _claim_locked(found: Sequence[claims.Due], worker: str) -> advance.Advanced:
 def _preload(loaded: Mapping[str, Loaded], step_run_ids: Collection[str]) -> None:
     """Load the step runs that inputs name, so that the first decision has them."""
     if step_run_ids:
-        condition = load.any_of("s.id", len(step_run_ids))
-        for execution_id, run in load.step_runs(condition, load.bound(step_run_ids)):
+        condition = any_of("s.id", len(step_run_ids))
+        for execution_id, run in load.step_runs(condition, bound(step_run_ids)):
             if execution_id in loaded:
                 loaded[execution_id].runs[run.id] = run
 

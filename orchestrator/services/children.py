@@ -100,33 +100,3 @@ def _undoable_inline(child: SubWorkflow) -> bool:
     return parsed.definition is not None and can_be_undone(
         parsed.definition, lock=resolve_lock(parsed.definition, number=None)
     )
-
-
-def inline_child(*, execution_id: str, document: JSONValue) -> WorkflowVersion | str:
-    """Return the version of a child whose definition came inline with its parent, or what is wrong.
-
-    It belongs to the parent's workflow, so that whoever may see the parent may see the child.
-    """
-    result = documents.parse(document, inline=True)
-    errors = [problem for problem in result.problems if problem.severity == "error"]
-    if result.definition is None or errors:
-        return f"The definition of the sub-workflow is not valid: {result.problems[0].message}"
-    definition = result.definition
-    parent = Execution.objects.only("workflow_id").get(pk=execution_id)
-    checksum = digest(document)
-    known = WorkflowVersion.objects.select_related("workflow").filter(
-        workflow_id=parent.workflow_id, number__isnull=True, checksum=checksum
-    )
-    found = known.first()
-    if found is not None:
-        return found
-    lock = resolve_lock(definition, number=None)
-    return WorkflowVersion.objects.create(
-        workflow_id=parent.workflow_id,
-        number=None,
-        document=document,
-        checksum=checksum,
-        kind=definition.kind.value,
-        lock=lock,
-        has_undo=can_be_undone(definition, lock=lock),
-    )

@@ -336,7 +336,8 @@ def settle_step(
     row, loaded = find_locked(execution_id)
     policy.require(actor, Permission.SETTLE_COMPENSATION, row.workflow)
     told = require_reason(reason)
-    step = StepRow.objects.filter(pk=_key(step_id), execution_id=row.pk).first()
+    key = _key(step_id)
+    step = StepRow.objects.filter(pk=key, execution_id=row.pk).first() if key else None
     if step is None:
         raise NotFound(f"There is no step {step_id} in this run.")
     open_entries = (None, EntryState.UNCERTAIN.value)

@@ -107,8 +107,13 @@ def start_execution(
         task_to_domain=task_to_domain,
     )
     _check(request)
-    # Made before the insert, so that a second try after a lost COMMIT makes the same row.
-    return _start(actor=actor, request=request, execution_id=new_id())
+    try:
+        # Made before the insert, so that a second try after a lost COMMIT makes the same row.
+        return _start(actor=actor, request=request, execution_id=new_id())
+    except Exception:
+        # A version made by a transaction that was rolled back may leave its key to another one.
+        load.graph_of_version.cache_clear()
+        raise
 
 
 def start_many(*, actor: "User | None", requests: list[StartRequest]) -> list[Started]:
@@ -315,7 +320,7 @@ def require_reason(reason: str) -> str:
     Raises:
         Invalid: It is empty or too long.
     """
-    told = reason.strip() if isinstance(reason, str) else ""
+    told = reason.strip()
     if not told:
         raise Invalid("Please give a reason.", _problem("/reason", "a reason is required"))
     if len(told) > MAX_REASON:

@@ -105,7 +105,7 @@ def _pause() -> float:
         Execution.objects.filter(wake_at__isnull=False).aggregate(first=Min("wake_at"))["first"],
     )
     seconds = [(moment - now).total_seconds() for moment in moments if moment is not None]
-    return max(min([LONGEST_PAUSE, *seconds]), 0.0)
+    return float(max(min([LONGEST_PAUSE, *seconds]), 0.0))
 
 
 @transaction.atomic(durable=True)

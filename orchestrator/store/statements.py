@@ -54,7 +54,7 @@ def table_of(model: type[Model]) -> Table:
     types: dict[str, str] = {}
     kinds: dict[str, str] = {}
     for column in model._meta.concrete_fields:
-        name = column.column
+        name = column.column or column.name
         types[name] = _pg_type(column)
         kinds[name] = _kind(column)
     return Table(name=model._meta.db_table, types=types, kinds=kinds)

@@ -7,7 +7,8 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from celery import Celery, current_app
+from celery import Celery
+from celery.app import app_or_default
 from celery.worker import WorkController
 from celery.worker import state as celery_state
 from django.db import connections
@@ -29,7 +30,7 @@ class Embedded:
     queues: Sequence[str]
     concurrency: int
     shutdown_seconds: float
-    app: Celery = field(default_factory=lambda: current_app._get_current_object())
+    app: Celery = field(default_factory=app_or_default)
     stop: threading.Event = field(default_factory=threading.Event)
 
     def run(self, *, host: str, port: int, on_ready: Callable[[], None]) -> None:

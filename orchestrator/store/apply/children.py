@@ -63,7 +63,7 @@ def new_row(
         "parent_id": None,
         "parent_step_id": None,
         "workflow_id": workflow.pk,
-        "workflow_name": workflow.name,
+        "workflow_name": graph.definition.name,
         "version_id": version.pk,
         "version_number": version.number or graph.definition.version,
         "is_saga": graph.is_saga,

@@ -38,6 +38,10 @@ from orchestrator.store.load import STEP_COLUMNS, Loaded
 from orchestrator.store.statements import table_of
 
 
+Rare = RecordLate | StorePlan | EndPlan | OpenApproval | CloseApproval
+"""Commands written one by one: they come once in a run, or less."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Written:
     """Rows gathered from decisions, and whom to wake once they are committed."""
@@ -56,7 +60,7 @@ class Written:
     to_advance: set[str] = field(default_factory=set)
     """Executions that have something to take: children, and receivers of notices."""
     children: list[tuple[Loaded, StartChild]] = field(default_factory=list)
-    rare: list[tuple[str, Command]] = field(default_factory=list)
+    rare: list[tuple[str, Rare]] = field(default_factory=list)
 
     def add(self, loaded: Loaded, decision: Decision) -> None:
         """Gather what one decision writes."""
@@ -191,7 +195,7 @@ def _write_timers(timers: Mapping[tuple[str, str, str], datetime | None]) -> Non
     statements.delete(table_of(Timer), cleared)
 
 
-def _write_rare(execution_id: str, command: Command, *, now: datetime) -> None:
+def _write_rare(execution_id: str, command: Rare, *, now: datetime) -> None:
     match command:
         case RecordLate(attempt_id=attempt_id, result=result):
             Attempt.objects.filter(pk=attempt_id).update(late=result)
