@@ -1,5 +1,48 @@
-"""Addresses of orchestrator.api.conductor."""
+"""Addresses of orchestrator.api.conductor; of two with the same shape the literal one is first."""
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from orchestrator.api.conductor import admin, control, metadata, polling, starts, tasks, workflow
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("health", admin.HealthView.as_view()),
+    path("version", admin.VersionView.as_view()),
+    # --- definitions ---
+    path("metadata/workflow", metadata.WorkflowsView.as_view()),
+    path("metadata/workflow/validate", metadata.ValidateView.as_view()),
+    path("metadata/workflow/names-and-versions", metadata.WorkflowNamesView.as_view()),
+    path("metadata/workflow/latest-versions", metadata.LatestVersionsView.as_view()),
+    path("metadata/workflow/<str:name>", metadata.WorkflowView.as_view()),
+    path("metadata/workflow/<str:name>/<int:version>", metadata.WorkflowVersionView.as_view()),
+    path("metadata/taskdefs", metadata.TaskDefinitionsView.as_view()),
+    path("metadata/taskdefs/<str:name>", metadata.TaskDefinitionView.as_view()),
+    # --- tasks ---
+    path("tasks", tasks.UpdateView.as_view()),
+    path("tasks/update-v2", tasks.UpdateAndPollView.as_view()),
+    path("tasks/poll/batch/<str:task_type>", polling.poll_batch),
+    path("tasks/poll/<str:task_type>", tasks.PollView.as_view()),
+    path("tasks/<str:task_id>/log", tasks.LogView.as_view()),
+    path("tasks/<str:workflow_id>/<str:status>/signal", tasks.SignalView.as_view()),
+    path("tasks/<str:workflow_id>/<str:status>/signal/sync", tasks.SignalSyncView.as_view()),
+    path(
+        "tasks/<str:workflow_id>/<str:reference>/<str:status>/sync",
+        tasks.UpdateByReferenceSyncView.as_view(),
+    ),
+    path(
+        "tasks/<str:workflow_id>/<str:reference>/<str:status>",
+        tasks.UpdateByReferenceView.as_view(),
+    ),
+    path("tasks/<str:task_id>", tasks.TaskView.as_view()),
+    # --- runs ---
+    path("workflow", starts.StartView.as_view()),
+    path("workflow/start/<str:name>/<int:version>", starts.StartVersionView.as_view()),
+    path("workflow/decide/<str:workflow_id>", control.DecideView.as_view()),
+    path("workflow/<str:workflow_id>/status", workflow.RunStatusView.as_view()),
+    path("workflow/<str:workflow_id>/tasks", workflow.RunTasksView.as_view()),
+    path("workflow/<str:workflow_id>/pause", control.PauseView.as_view()),
+    path("workflow/<str:workflow_id>/resume", control.ResumeView.as_view()),
+    path("workflow/<str:workflow_id>/retry", control.RetryView.as_view()),
+    path("workflow/<str:workflow_id>/remove", control.RemoveView.as_view()),
+    path("workflow/<str:workflow_id>/terminate-remove", control.TerminateAndRemoveView.as_view()),
+    path("workflow/<str:name>", workflow.RunOrStartView.as_view()),
+]
