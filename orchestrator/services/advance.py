@@ -37,6 +37,7 @@ from orchestrator.handlers import registry
 from orchestrator.models import Execution, WorkflowVersion
 from orchestrator.services import children, versions
 from orchestrator.services.retrying import retried
+from orchestrator.services.together import Together
 from orchestrator.store import claims, clock, load
 from orchestrator.store.apply import decisions
 from orchestrator.store.load import Loaded
@@ -59,7 +60,7 @@ class EndlessDecision(Exception):
 class Keeping:
     """Who takes new step runs at once, without a way through the broker ("keep going")."""
 
-    queues: Collection[str] = ()
+    queues: tuple[str, ...] = ()
     limit: int = 0
     worker: str = ""
 
@@ -280,6 +281,60 @@ def _notice(kind: str, data: Mapping[str, Any]) -> Input:
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What one caller wants taken in the next transition."""
+
+    inputs: Inputs
+    due: Collection[str]
+    answers: Mapping[str, Answer]
+    keep: Keeping
+
+    def executions(self) -> set[str]:
+        """Return the executions it concerns."""
+        return {*self.inputs, *self.due}
+
+
+def _transit_together(steps: list[Step]) -> list[Advanced]:
+    """Take the steps of several callers in one transition, and give each its own part of it."""
+    inputs: dict[str, list[Input]] = {}
+    answers: dict[str, Answer] = {}
+    for step in steps:
+        for key, items in step.inputs.items():
+            inputs.setdefault(key, []).extend(items)
+        answers |= step.answers
+    due = {key for step in steps for key in step.due}
+    advanced = transit(inputs=inputs, due=due, answers=answers, keep=steps[0].keep)
+    if len(steps) == 1:
+        return [advanced]
+    return _parts(advanced, steps)
+
+
+def _parts(advanced: Advanced, steps: list[Step]) -> list[Advanced]:
+    """Divide what became of a transition: an execution belongs to the first who named it."""
+    parts: list[Advanced] = []
+    taken: set[str] = set()
+    for step in steps:
+        own = step.executions() - taken
+        taken |= own
+        parts.append(
+            Advanced(
+                loaded=advanced.loaded,
+                questions={k: asked for k, asked in advanced.questions.items() if k in own},
+                claimed=[pair for pair in advanced.claimed if pair[0].view.id in own],
+                refused=advanced.refused,
+                to_advance=advanced.to_advance & own,
+                runs=advanced.runs,
+            )
+        )
+    # Children and receivers of notices are nobody's yet.
+    parts[0].to_advance |= advanced.to_advance - taken
+    return parts
+
+
+_TOGETHER = Together(_transit_together)
+
+
 def drive(
     *,
     inputs: Inputs,
@@ -299,7 +354,8 @@ def drive(
         left = Keeping(
             queues=keep.queues, limit=max(keep.limit - len(claimed), 0), worker=keep.worker
         )
-        advanced = transit(inputs=inputs, due=due, answers=answers, keep=left)
+        step = Step(inputs=inputs, due=due, answers=answers, keep=left)
+        advanced = _TOGETHER.do(step, group=left)
         if on_first is not None:
             on_first(advanced)
             on_first = None
