@@ -10,6 +10,10 @@ from orchestrator.models import WorkflowRole
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
+THEMES = ("light", "dark", "system")
+DENSITIES = ("cosy", "compact")
+"""How a person may want the pages to look; kept in cookies of these names."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GivenRole:

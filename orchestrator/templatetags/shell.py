@@ -10,14 +10,13 @@ from django.templatetags.static import static
 from django.urls import reverse
 from django.utils.html import format_html
 
+from orchestrator.selectors.people import DENSITIES, THEMES
+
 if TYPE_CHECKING:
     from django.http import HttpRequest
     from django.utils.safestring import SafeString
 
 register = template.Library()
-
-THEMES = ("light", "dark", "system")
-DENSITIES = ("cosy", "compact")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,28 +5,11 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from orchestrator.engine.definition.model import Compensation, UndoPolicy
+from orchestrator.selectors.words import kind
 from orchestrator.templatetags.shell import icon
 
 register = template.Library()
 
-KINDS = {
-    "DECISION": "Switch",
-    "DO_WHILE": "Loop",
-    "FORK_JOIN": "Fork",
-    "FORK_JOIN_DYNAMIC": "Dynamic fork",
-    "HTTP": "HTTP",
-    "HUMAN": "Human",
-    "INLINE": "Script",
-    "JSON_JQ_TRANSFORM": "Transform",
-    "LAMBDA": "Script",
-    "NOOP": "Nothing",
-    "SET_VARIABLE": "Set variable",
-    "SIMPLE": "Worker",
-    "SUB_WORKFLOW": "Sub-workflow",
-    "SWITCH": "Switch",
-    "TERMINATE": "Terminate",
-    "WAIT": "Wait",
-}
 POLICIES = {
     UndoPolicy.AUTOMATIC: ("neutral", "loop", "automatic"),
     UndoPolicy.APPROVAL: ("wait", "person-alert", "needs approval"),
@@ -35,10 +18,7 @@ POLICIES = {
 }
 
 
-@register.filter
-def kind(step_type: str) -> str:
-    """Name a step type for people."""
-    return KINDS.get(step_type, step_type.replace("_", " ").capitalize())
+register.filter("kind", kind)
 
 
 @register.filter

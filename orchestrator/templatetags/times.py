@@ -50,9 +50,9 @@ def took(start: datetime | str | None, end: datetime | str | None) -> str:
 
 
 @register.filter
-def from_iso(value: datetime | str | None) -> datetime | None:
-    """Return the moment behind a text of the API."""
-    return as_datetime(value)
+def span(value: timedelta) -> str:
+    """Say a length of time."""
+    return length(value)
 
 
 def as_datetime(value: datetime | str | None) -> datetime | None:

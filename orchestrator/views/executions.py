@@ -11,7 +11,7 @@ from django.views.decorators.http import require_safe
 from orchestrator.engine.states import ExecutionState
 from orchestrator.selectors import executions, overview, run_page, trace, workflows
 from orchestrator.selectors.executions import ExecutionFilters
-from orchestrator.templatetags.steps import kind
+from orchestrator.selectors.words import kind
 from orchestrator.views import actions, lanes, timeline
 from orchestrator.views.requests import PageRequest
 

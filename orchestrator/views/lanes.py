@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.selectors.outline import HIDDEN, Line
-from orchestrator.templatetags.states import NOT_REACHED, Look, look
-from orchestrator.templatetags.steps import kind
+from orchestrator.selectors.words import NOT_REACHED, Look, kind, look
 
 Row = Mapping[str, Any]
 ROUNDS_SHOWN = 20

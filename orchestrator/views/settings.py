@@ -7,7 +7,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from orchestrator.selectors import people
-from orchestrator.templatetags.shell import DENSITIES, THEMES
+from orchestrator.selectors.people import DENSITIES, THEMES
 from orchestrator.views.requests import PageRequest, text
 
 COOKIE_SECONDS = 365 * 24 * 60 * 60

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 
-from orchestrator.templatetags.states import Look, look
-from orchestrator.templatetags.times import as_datetime, length
+from orchestrator.selectors.words import Look, look
 
 Row = Mapping[str, Any]
 AXIS = 1000
@@ -29,7 +29,7 @@ class Bar:
     queued_x: float
     x: float
     width: float
-    took: str
+    took: timedelta
 
     @property
     def queued_width(self) -> float:
@@ -43,7 +43,7 @@ class Timeline:
 
     forward: list[Bar]
     undo: list[Bar]
-    total: str
+    total: timedelta
     folds: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -63,10 +63,14 @@ def timeline(detail: Row) -> Timeline:
 
 
 def _span(step: Row, now: datetime) -> tuple[datetime, datetime, datetime]:
-    queued = as_datetime(step["scheduledAt"]) or now
-    start = as_datetime(step["startedAt"]) or queued
-    end = as_datetime(step["endedAt"]) or now
+    queued = _moment(step["scheduledAt"]) or now
+    start = _moment(step["startedAt"]) or queued
+    end = _moment(step["endedAt"]) or now
     return queued, max(start, queued), max(end, start)
+
+
+def _moment(text: str | None) -> datetime | None:
+    return parse_datetime(text) if text else None
 
 
 def _bar(step: Row, queued: datetime, start: datetime, end: datetime, axis: "_Axis") -> Bar:
@@ -77,7 +81,7 @@ def _bar(step: Row, queued: datetime, start: datetime, end: datetime, axis: "_Ax
         queued_x=axis.place(queued),
         x=min(x, AXIS - NARROWEST),
         width=max(axis.place(end) - x, NARROWEST),
-        took=length(end - start),
+        took=end - start,
     )
 
 
@@ -87,7 +91,7 @@ class _Axis:
     def __init__(self, moments: Iterable[datetime]) -> None:
         self._moments = sorted(set(moments))
         self.folds: list[dict[str, Any]] = []
-        self.total = ""
+        self.total = timedelta()
         self._places: dict[datetime, float] = {}
         if self._moments:
             self._lay_out()
@@ -98,7 +102,7 @@ class _Axis:
 
     def _lay_out(self) -> None:
         whole = (self._moments[-1] - self._moments[0]).total_seconds()
-        self.total = length(self._moments[-1] - self._moments[0])
+        self.total = self._moments[-1] - self._moments[0]
         gaps = [
             (later - earlier).total_seconds()
             for earlier, later in zip(self._moments, self._moments[1:], strict=False)
@@ -112,7 +116,7 @@ class _Axis:
         for index, gap in enumerate(gaps):
             width = fold if folded[index] else gap * scale
             if folded[index]:
-                span = length(self._moments[index + 1] - self._moments[index])
+                span = self._moments[index + 1] - self._moments[index]
                 self.folds.append({"x": round(at, 2), "width": fold, "span": span})
             at += width
             self._places[self._moments[index + 1]] = round(min(at, AXIS), 2)

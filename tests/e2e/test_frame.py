@@ -31,7 +31,7 @@ def test_a_page_has_its_landmarks_and_breaks_no_rule(visit: Visit, admin: User, 
     page = visitor.open(path)
 
     for role in ("banner", "main"):
-        expect(page.get_by_role(role)).to_have_count(1)  # type: ignore[arg-type]  # a literal there
+        expect(page.get_by_role(role)).to_have_count(1)
     expect(page.get_by_role("navigation", name="Main")).to_have_count(1)
     expect(page.get_by_role("heading", level=1)).to_have_count(1)
     expect(page).to_have_title(re.compile(r".+ · Amends$"))

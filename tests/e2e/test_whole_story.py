@@ -1,7 +1,6 @@
 """The whole story in a browser, on a real server with its worker: start, fail, approve, undone."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -13,7 +12,7 @@ SLOW = 60_000
 
 
 @pytest.fixture
-def shop(installation: Installation) -> Iterator[str]:
+def shop(installation: Installation) -> str:
     """The address of a running demo."""
     port = str(installation.port)
     seeded = installation.manage("demo", AMENDS_DEMO="1", PORT=port)

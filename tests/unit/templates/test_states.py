@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.engine.states import AttemptState, EntryState, ExecutionState, StepState
+from orchestrator.selectors import words
 from orchestrator.templatetags import states
 
 SPRITE = Path(__file__).parents[3] / "static" / "img" / "icons.svg"
@@ -19,12 +20,12 @@ ENUMS = {
 
 @pytest.mark.parametrize("kind", ENUMS)
 def test_every_state_has_a_look(kind: str) -> None:
-    assert set(states.TABLES[kind]) == {state.value for state in ENUMS[kind]}
+    assert set(words.TABLES[kind]) == {state.value for state in ENUMS[kind]}
 
 
 def test_every_look_has_an_icon_of_the_sprite_and_a_known_family() -> None:
     drawn = set(re.findall(r'<symbol id="([\w-]+)"', SPRITE.read_text()))
-    looks = [look for table in states.TABLES.values() for look in table.values()]
+    looks = [look for table in words.TABLES.values() for look in table.values()]
 
     assert {look.icon for look in looks} <= drawn
     assert {look.tone for look in looks} <= {"neutral", "run", "wait", "ok", "bad", "undo"}
@@ -43,7 +44,7 @@ def test_every_look_has_an_icon_of_the_sprite_and_a_known_family() -> None:
     ],
 )
 def test_state_in_words(kind: str, state: str, word: str) -> None:
-    assert states.look(kind, state).word == word
+    assert words.look(kind, state).word == word
 
 
 def test_badge_escapes_its_detail() -> None:
