@@ -1,7 +1,8 @@
-"""Wake-ups: the names of all Celery tasks, and the only place that sends them – after commit.
+"""Wake-ups: the names of all Celery tasks, and the only place that sends them, after commit.
 
-A message is a doorbell: rows say what is to be done, and repair rings again for what nobody took. So a
-failed publish is counted and forgotten; while the broker does not answer nothing is tried for a while.
+A message is a doorbell: rows say what is to be done, and repair rings again for what nobody took.
+So a failed publish is counted and forgotten; while the broker does not answer nothing is tried for
+a while.
 """
 
 import logging
@@ -15,6 +16,7 @@ from django.db import transaction
 
 from orchestrator import metrics
 from orchestrator.border import doorbell
+from orchestrator.failpoints import failpoint
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +27,7 @@ MESSAGE_VERSION = 1
 DEFAULT_QUEUE = "default"
 BREAKER_SECONDS = 2.0
 FOLLOWED_AT_ONCE = 8
-"""More executions than this in one commit are not announced one by one: streams look each second."""
+"""More executions than this in one commit are not announced: streams look each second."""
 
 _closed_until = 0.0
 
@@ -100,9 +102,11 @@ def _send_steps(steps: Iterable[tuple[str, str]]) -> None:
 
 
 def _send_all(task: str, ids: Iterable[str], queue: str) -> None:
-    """Publish one message per id on one connection; a broker that fails is left alone for a while."""
+    """Publish a message per id on one connection; a broker that fails is left alone a while."""
     global _closed_until  # noqa: PLW0603 - the breaker belongs to the process
     if not reaches_workers() or time.monotonic() < _closed_until:
+        return
+    if failpoint("publish.before"):
         return
     try:
         with current_app.producer_or_acquire() as producer:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from orchestrator.engine.outcomes import Failed, Outcome, Succeeded, Unknown, Waiting
+from orchestrator.engine.states import Direction
 from orchestrator.failpoints import failpoint
 from orchestrator.handlers import results
 from orchestrator.handlers.base import TerminalError, UnknownOutcome, Work
@@ -133,9 +134,10 @@ def run(work: Work) -> Outcome:
     handler = find(work.type, work.name)
     if handler is None:
         return Failed(reason=f"No handler for {work.name!r} ({work.type}) is loaded here.")
-    failpoint("call.before")
+    is_undo = work.direction is Direction.COMPENSATION
+    failpoint("undo_call.before" if is_undo else "call.before")
     outcome = _perform(handler, work)
-    failpoint("call.after")
+    failpoint("undo_call.after" if is_undo else "call.after")
     if isinstance(outcome, Unknown) and not work.saga:
         return Failed(reason=outcome.reason, output=outcome.output, timed_out=outcome.timed_out)
     return outcome

@@ -1,8 +1,9 @@
 """Transitions: the only caller of `decide` outside the engine.
 
 One transition: lock the executions → load what the decisions need → decide → write → commit → wake.
-Many executions go together, each decided on its own; one execution is the case n = 1. Scripts that a
-decision asks for are evaluated with no transaction open, and the next transition gets their answers.
+Many executions go together, each decided on its own; one execution is the case n = 1. Scripts that
+a decision asks for are evaluated with no transaction open, and the next transition gets their
+answers.
 """
 
 import functools
@@ -95,8 +96,8 @@ def advance_locked(
 ) -> Advanced:
     """Decide for executions whose rows the caller has locked, and write what was decided.
 
-    Rings for whoever must be woken once the caller's transaction is committed, but for the executions
-    in `to_advance`: the caller goes on with them itself, or rings for them.
+    Rings for whoever must be woken once the caller's transaction is committed, but for the
+    executions in `to_advance`: the caller goes on with them itself, or rings for them.
     """
     now = clock.now()
     made = _decisions(found, inputs, answers, keep, now)
@@ -189,9 +190,7 @@ _QUEUES = _Queues()
 
 @functools.cache
 def _resolvers() -> load.Resolvers:
-    return load.Resolvers(
-        child=_child, inline_child=_inline_child, approval_holds=_approval_holds
-    )
+    return load.Resolvers(child=_child, inline_child=_inline_child, approval_holds=_approval_holds)
 
 
 def _approval_holds(approval_id: str, input_hash: str) -> bool:
@@ -218,9 +217,7 @@ def _inline_child(parent: ExecutionView, document: JSONValue) -> ChildVersion | 
     # By key: an inline child of an inline child bears a name that no workflow has.
     home = Execution.objects.select_related("workflow").only("workflow__name").get(pk=parent.id)
     try:
-        found = versions.inline_child_locked(
-            parent_name=home.workflow.name, document=document
-        )
+        found = versions.inline_child_locked(parent_name=home.workflow.name, document=document)
     except versions.UnusableDefinition as error:
         return str(error)
     return _child_version(found)
@@ -240,8 +237,8 @@ def transit(
 ) -> Advanced:
     """Take inputs, and for the executions in `due` all that their rows say is due.
 
-    Safe to call any number of times: with nothing due, nothing changes. The row locks make two callers
-    take turns, so the second sees what the first decided.
+    Safe to call any number of times: with nothing due, nothing changes. The row locks make two
+    callers take turns, so the second sees what the first decided.
     """
     found = load.lock_executions({*inputs, *due})
     taken = {key: list(inputs.get(key, ())) for key in found}
@@ -249,7 +246,10 @@ def transit(
     if wanted:
         for key, items in _due_inputs(wanted).items():
             taken[key] = [*items, *taken[key]]
-    return advance_locked(found, taken, answers=answers, keep=keep)
+    advanced = advance_locked(found, taken, answers=answers, keep=keep)
+    if any(isinstance(item, TimerDue) for items in taken.values() for item in items):
+        failpoint("timer.before_commit")
+    return advanced
 
 
 def _due_inputs(ids: Collection[str]) -> dict[str, list[Input]]:
@@ -344,8 +344,8 @@ def drive(
 ) -> list[tuple[Loaded, StepRun]]:
     """Transit until nothing is due any more; returns what the caller has claimed.
 
-    Answers scripts and follows children and notices on the way. After a time slice the rest is handed
-    over through the broker, so that long runs do not starve others.
+    Answers scripts and follows children and notices on the way. After a time slice the rest is
+    handed over through the broker, so that long runs do not starve others.
     """
     ends = time.monotonic() + SLICE_SECONDS
     claimed: list[tuple[Loaded, StepRun]] = []
@@ -356,6 +356,7 @@ def drive(
         )
         step = Step(inputs=inputs, due=due, answers=answers, keep=left)
         advanced = _TOGETHER.do(step, group=left)
+        _pass_commit(advanced)
         if on_first is not None:
             on_first(advanced)
             on_first = None
@@ -367,6 +368,14 @@ def drive(
             break
         answers = evaluate(advanced.questions)
     return claimed
+
+
+def _pass_commit(advanced: Advanced) -> None:
+    """Mark the moments after a commit at which a process may die."""
+    failpoint("advance.after_commit")
+    views = [loaded.view for loaded in advanced.loaded.values()]
+    if any(view.state is ExecutionState.STOPPING for view in views):
+        failpoint("stop.after_commit")
 
 
 @transaction.atomic(durable=True)

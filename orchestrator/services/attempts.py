@@ -113,9 +113,10 @@ def record_outcomes(*, results: Sequence[Result], keep: Keeping) -> list[Work]:
         metrics.ATTEMPTS.labels(
             direction=work.direction.value, outcome=type(result.outcome).__name__.lower()
         ).inc()
-    failpoint("record.before")
+    is_undo = any(result.work.direction is Direction.COMPENSATION for result in results)
+    failpoint("undo_record.before" if is_undo else "record.before")
     works = _works(advance.drive(inputs=inputs, keep=keep))
-    failpoint("record.after")
+    failpoint("undo_record.after" if is_undo else "record.after")
     return works
 
 
@@ -334,9 +335,7 @@ def _keep_logs(attempt: Attempt, lines: Sequence[str]) -> None:
     if lines:
         now = clock.now()
         AttemptLog.objects.bulk_create(
-            AttemptLog(
-                attempt_id=attempt.pk, execution_id=attempt.execution_id, line=line, at=now
-            )
+            AttemptLog(attempt_id=attempt.pk, execution_id=attempt.execution_id, line=line, at=now)
             for line in lines
         )
 
@@ -432,4 +431,3 @@ def find_execution(*, actor: "User | None", execution_id: str) -> Execution:
         raise NotFound(f"No such workflow found by id: {execution_id}")
     policy.require(actor, Permission.REPORT_TASK, execution.workflow)
     return execution
-

@@ -3,7 +3,10 @@
 from datetime import datetime
 from uuid import UUID
 
+from django.db import transaction
+
 from orchestrator.engine.snapshot import VerdictReached
+from orchestrator.failpoints import failpoint
 from orchestrator.services.executions import apply_locked, find_locked
 from orchestrator.store import clock
 from orchestrator.store.load import Loaded
@@ -27,4 +30,6 @@ def end_locked(
     reached = VerdictReached(
         entry_id=entry_id, approval_id=approval_id, verdict=verdict, actor=actor, reason=reason
     )
+    # Before the wake-up of `apply_locked`, so that a test can lose it.
+    transaction.on_commit(lambda: failpoint("approval.after_commit"))
     return entry_id not in apply_locked(loaded, reached).refused

@@ -23,20 +23,22 @@ from orchestrator.engine.commands import (
     StorePlan,
 )
 from orchestrator.engine.snapshot import StepRun
+from orchestrator.failpoints import failpoint
 from orchestrator.models import (
     Attempt,
     CompensationPlan,
     Execution,
     ExecutionEvent,
     Notice,
-    StepRun as StepRow,
     Timer,
+)
+from orchestrator.models import (
+    StepRun as StepRow,
 )
 from orchestrator.store import statements
 from orchestrator.store.apply import children
 from orchestrator.store.load import STEP_COLUMNS, Loaded
 from orchestrator.store.statements import table_of
-
 
 Rare = RecordLate | StorePlan | EndPlan | OpenApproval | CloseApproval
 """Commands written one by one: they come once in a run, or less."""
@@ -73,8 +75,8 @@ class Written:
                 row["wake_at"] = min(row["wake_at"], run.due_at or self.now)
             self.updated.append({"id": run.id, **row})
         for command in decision.commands:
-            self._add_command(loaded, execution_id, command)
-        self._add_execution(loaded, decision)
+            self._add_command(loaded, command)
+        self._add_execution(decision)
 
     def _step_row(self, execution_id: str, run: StepRun) -> dict[str, Any]:
         row = {name: getattr(run, name) for name in STEP_COLUMNS}
@@ -83,7 +85,7 @@ class Written:
             row["wake_at"] = run.due_at or self.now
         return row
 
-    def _add_execution(self, loaded: Loaded, decision: Decision) -> None:
+    def _add_execution(self, decision: Decision) -> None:
         execution = decision.execution
         head = execution.head
         for event in decision.events:
@@ -114,7 +116,8 @@ class Written:
         if execution.wake_at is not None:
             self.to_advance.add(execution.id)
 
-    def _add_command(self, loaded: Loaded, execution_id: str, command: Command) -> None:
+    def _add_command(self, loaded: Loaded, command: Command) -> None:
+        execution_id = loaded.view.id
         match command:
             case StartAttempt():
                 self._start_attempt(execution_id, command)
@@ -213,11 +216,10 @@ def _write_rare(execution_id: str, command: Rare, *, now: datetime) -> None:
                 cannot_be_undone=list(command.cannot_be_undone),
                 created_at=now,
             )
+            failpoint("plan.while_written")
         case EndPlan(id=plan_id, state=state):
             CompensationPlan.objects.filter(pk=plan_id).update(state=state, ended_at=now)
         case OpenApproval():
             gate.open_request(execution_id=execution_id, command=command, now=now)
         case CloseApproval(id=approval_id, state=state):
             gate.close_request(approval_id=approval_id, state=state, now=now)
-
-
