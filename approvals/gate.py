@@ -57,7 +57,7 @@ class ApprovalGate:
         )
 
     def still_holds(self, *, approval_id: str, input_hash: str) -> bool:
-        """Check again, in the dispatching transaction, all that was approved (saga-semantics §7)."""
+        """Check again, in the dispatching transaction, what was approved (saga-semantics §7)."""
         request = ApprovalRequest.objects.filter(pk=approval_id).first()
         if request is None or request.state != ApprovalRequest.APPROVED:
             return False

@@ -56,9 +56,7 @@ class ApprovalVote(models.Model):
     """One approver's answer; never changed afterwards."""
 
     request = models.ForeignKey(ApprovalRequest, on_delete=models.CASCADE, related_name="votes")
-    user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
-    )
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
     decision = models.CharField(max_length=16)
     reason = models.TextField(blank=True)
     at = models.DateTimeField()

@@ -51,9 +51,7 @@ def why_not(actor: "User | None", request: ApprovalRequest) -> str:
     """Return why the actor may not decide; empty when they may."""
     if actor is None:
         return "Only people decide."
-    voted = set(
-        request.votes.filter(counted=True).values_list("user__username", flat=True)
-    )
+    voted = set(request.votes.filter(counted=True).values_list("user__username", flat=True))
     return policy.refusal(
         holds_right(actor, request), rule_of(request), concerned_of(request), voted
     )

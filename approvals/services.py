@@ -1,7 +1,6 @@
 """Votes: cast once, counted once, and what they add up to takes effect in the same transaction."""
 
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 from django.db import transaction
 
@@ -16,8 +15,11 @@ from orchestrator.services.executions import require_reason
 from orchestrator.services.retrying import retried
 
 if TYPE_CHECKING:
-    from orchestrator.store.load import Loaded
+    from uuid import UUID
+
     from django.contrib.auth.models import User
+
+    from orchestrator.store.load import Loaded
 
 _ENDS = {policy.Verdict.APPROVED: "APPROVED", policy.Verdict.SKIP: "SKIP"}
 _STATES = {

@@ -1,8 +1,8 @@
 """The port through which `approvals` holds an undo for people.
 
-Whoever registers is called inside the orchestrator's transaction: it opens the request in the one that
-starts the wait, is asked again in the one that dispatches, and hears when a request is no longer
-needed. With nobody registered an entry waits, and nothing holds.
+Whoever registers is called inside the orchestrator's transaction: it opens the request in the one
+that starts the wait, is asked again in the one that dispatches, and hears when a request is no
+longer needed. With nobody registered an entry waits, and nothing holds.
 """
 
 from datetime import datetime
@@ -39,7 +39,7 @@ def open_request(*, execution_id: str, command: OpenApproval, now: datetime) -> 
 
 
 def still_holds(*, approval_id: str, input_hash: str) -> bool:
-    """Tell whether the approval may be used for what is about to be sent; nobody there, nothing holds."""
+    """Tell whether the approval may be used for what is about to be sent."""
     return bool(_gates) and all(
         gate.still_holds(approval_id=approval_id, input_hash=input_hash) for gate in _gates
     )

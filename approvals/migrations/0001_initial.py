@@ -6,75 +6,107 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('orchestrator', '0001_initial'),
+        ("orchestrator", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='ApprovalRequest',
+            name="ApprovalRequest",
             fields=[
-                ('id', models.UUIDField(primary_key=True, serialize=False)),
-                ('workflow_name', models.CharField(max_length=255)),
-                ('execution_id', models.UUIDField(db_index=True)),
-                ('correlation_id', models.CharField(blank=True, max_length=255)),
-                ('entry_id', models.UUIDField(db_index=True)),
-                ('reference', models.CharField(max_length=255)),
-                ('round', models.PositiveSmallIntegerField()),
-                ('undo_input', models.JSONField()),
-                ('input_hash', models.CharField(max_length=64)),
-                ('endpoint', models.CharField(max_length=255)),
-                ('amount', models.JSONField(null=True)),
-                ('rule', models.JSONField(help_text='The approval of the definition, as it stood.')),
-                ('definition_hash', models.CharField(max_length=64)),
-                ('plan_hash', models.CharField(max_length=64)),
-                ('starter', models.CharField(blank=True, max_length=150)),
-                ('starter_is_person', models.BooleanField()),
-                ('triggerer', models.CharField(blank=True, max_length=150)),
-                ('publisher', models.CharField(blank=True, max_length=150)),
-                ('quorum', models.PositiveSmallIntegerField()),
-                ('level', models.PositiveSmallIntegerField(default=0)),
-                ('state', models.CharField(default='PENDING', max_length=12)),
-                ('revision', models.PositiveIntegerField(default=1)),
-                ('created_at', models.DateTimeField()),
-                ('deadline_at', models.DateTimeField()),
-                ('decided_at', models.DateTimeField(null=True)),
-                ('workflow', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='orchestrator.workflow')),
+                ("id", models.UUIDField(primary_key=True, serialize=False)),
+                ("workflow_name", models.CharField(max_length=255)),
+                ("execution_id", models.UUIDField(db_index=True)),
+                ("correlation_id", models.CharField(blank=True, max_length=255)),
+                ("entry_id", models.UUIDField(db_index=True)),
+                ("reference", models.CharField(max_length=255)),
+                ("round", models.PositiveSmallIntegerField()),
+                ("undo_input", models.JSONField()),
+                ("input_hash", models.CharField(max_length=64)),
+                ("endpoint", models.CharField(max_length=255)),
+                ("amount", models.JSONField(null=True)),
+                (
+                    "rule",
+                    models.JSONField(help_text="The approval of the definition, as it stood."),
+                ),
+                ("definition_hash", models.CharField(max_length=64)),
+                ("plan_hash", models.CharField(max_length=64)),
+                ("starter", models.CharField(blank=True, max_length=150)),
+                ("starter_is_person", models.BooleanField()),
+                ("triggerer", models.CharField(blank=True, max_length=150)),
+                ("publisher", models.CharField(blank=True, max_length=150)),
+                ("quorum", models.PositiveSmallIntegerField()),
+                ("level", models.PositiveSmallIntegerField(default=0)),
+                ("state", models.CharField(default="PENDING", max_length=12)),
+                ("revision", models.PositiveIntegerField(default=1)),
+                ("created_at", models.DateTimeField()),
+                ("deadline_at", models.DateTimeField()),
+                ("decided_at", models.DateTimeField(null=True)),
+                (
+                    "workflow",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="orchestrator.workflow",
+                    ),
+                ),
             ],
             options={
-                'default_permissions': (),
+                "default_permissions": (),
             },
         ),
         migrations.CreateModel(
-            name='ApprovalVote',
+            name="ApprovalVote",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('decision', models.CharField(max_length=16)),
-                ('reason', models.TextField(blank=True)),
-                ('at', models.DateTimeField()),
-                ('counted', models.BooleanField(default=True)),
-                ('request', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='votes', to='approvals.approvalrequest')),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("decision", models.CharField(max_length=16)),
+                ("reason", models.TextField(blank=True)),
+                ("at", models.DateTimeField()),
+                ("counted", models.BooleanField(default=True)),
+                (
+                    "request",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="votes",
+                        to="approvals.approvalrequest",
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'ordering': ('id',),
-                'default_permissions': (),
+                "ordering": ("id",),
+                "default_permissions": (),
             },
         ),
         migrations.AddIndex(
-            model_name='approvalrequest',
-            index=models.Index(fields=['state', 'deadline_at'], name='approval_by_deadline'),
+            model_name="approvalrequest",
+            index=models.Index(fields=["state", "deadline_at"], name="approval_by_deadline"),
         ),
         migrations.AddIndex(
-            model_name='approvalrequest',
-            index=models.Index(fields=['workflow', 'state'], name='approval_by_workflow'),
+            model_name="approvalrequest",
+            index=models.Index(fields=["workflow", "state"], name="approval_by_workflow"),
         ),
         migrations.AddConstraint(
-            model_name='approvalvote',
-            constraint=models.UniqueConstraint(condition=models.Q(('counted', True)), fields=('request', 'user'), name='one_counted_vote_each'),
+            model_name="approvalvote",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("counted", True)),
+                fields=("request", "user"),
+                name="one_counted_vote_each",
+            ),
         ),
     ]

@@ -86,7 +86,9 @@ class Execution(models.Model):
                 condition=~Q(correlation_id=""),
             ),
             models.Index(
-                fields=("parent_id",), name="execution_by_parent", condition=Q(parent_id__isnull=False)
+                fields=("parent_id",),
+                name="execution_by_parent",
+                condition=Q(parent_id__isnull=False),
             ),
             models.Index(
                 fields=("wake_at",), name="execution_due", condition=Q(wake_at__isnull=False)
@@ -108,9 +110,7 @@ class StartKey(models.Model):
 
     class Meta:
         default_permissions = ()
-        constraints = (
-            models.UniqueConstraint(fields=("workflow", "key"), name="start_key_once"),
-        )
+        constraints = (models.UniqueConstraint(fields=("workflow", "key"), name="start_key_once"),)
 
 
 class StepRun(models.Model):
@@ -150,13 +150,17 @@ class StepRun(models.Model):
     amount = models.JSONField(null=True)
     undo_input = models.JSONField(null=True, help_text="Amended or frozen input of the undo.")
 
-    compensates = models.UUIDField(null=True, help_text="The step run that this one undoes or asks about.")
+    compensates = models.UUIDField(
+        null=True, help_text="The step run that this one undoes or asks about."
+    )
     attempt = models.PositiveIntegerField(default=1)
     attempt_id = models.UUIDField()
     lost = models.PositiveSmallIntegerField(default=0, help_text="Leases lost in a row.")
     doubt = models.BooleanField(default=False, help_text="Some attempt may have taken effect.")
     partial = models.BooleanField(default=False)
-    queue = models.CharField(max_length=64, blank=True, help_text="Celery queue; empty = polling workers.")
+    queue = models.CharField(
+        max_length=64, blank=True, help_text="Celery queue; empty = polling workers."
+    )
     domain = models.CharField(max_length=255, blank=True)
     priority = models.PositiveSmallIntegerField(default=0)
     due_at = models.DateTimeField(null=True)
@@ -166,9 +170,13 @@ class StepRun(models.Model):
     output = models.JSONField(null=True)
     reason = models.TextField(blank=True)
     error_class = models.CharField(max_length=16, blank=True)
-    variables = models.JSONField(null=True, help_text="Run variables when it settled, if its undo reads them.")
+    variables = models.JSONField(
+        null=True, help_text="Run variables when it settled, if its undo reads them."
+    )
     child_id = models.UUIDField(null=True)
-    defined_by = models.UUIDField(null=True, help_text="Step run of the dynamic fork that defines it.")
+    defined_by = models.UUIDField(
+        null=True, help_text="Step run of the dynamic fork that defines it."
+    )
     dynamic = models.JSONField(null=True, help_text="Branches given as data, on a dynamic fork.")
     scheduled_at = models.DateTimeField()
     first_scheduled_at = models.DateTimeField()

@@ -6,12 +6,11 @@ from operator import or_
 
 from django.db.models import Q
 
-from orchestrator.engine.canonical import JSONValue, digest
 from orchestrator.engine.definition import document as documents
 from orchestrator.engine.definition import graph
 from orchestrator.engine.definition.model import Definition, Kind, SubWorkflow
 from orchestrator.engine.definition.visits import every_visit
-from orchestrator.models import Execution, Rollout, WorkflowVersion
+from orchestrator.models import Rollout, WorkflowVersion
 
 
 def find_version(*, name: str, number: int | None = None) -> WorkflowVersion | None:

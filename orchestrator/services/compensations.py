@@ -179,10 +179,9 @@ def _request(
     if made.missing:
         names = ", ".join(f'"{run.reference}"' for run in made.missing)
         raise Conflict(
-            f"What came after a chosen entry must be undone before it. Choose these as well: {names}.",
-            missing=[
-                {"id": run.id, "taskReferenceName": run.reference} for run in made.missing
-            ],
+            "What came after a chosen entry must be undone before it. Choose these as well: "
+            f"{names}.",
+            missing=[{"id": run.id, "taskReferenceName": run.reference} for run in made.missing],
         )
     who = versions.name_of(actor)
     chosen = frozenset(wanted) if wanted is not None else None
@@ -283,7 +282,9 @@ def _act(
     state = EntryState(entry.entry_state or EntryState.TENTATIVE)
     if action not in ALLOWED_ACTS.get(state, frozenset()):
         verb = action.lower().replace("_", " ")
-        raise Conflict(f"The undo of {entry.reference} is {state}: it cannot be sent to {verb} now.")
+        raise Conflict(
+            f"The undo of {entry.reference} is {state}: it cannot be sent to {verb} now."
+        )
     acted = EntryActed(
         entry_id=str(entry.pk),
         action=action,
@@ -366,4 +367,3 @@ def _key(text: "UUID | str") -> UUID | None:
         return UUID(str(text))
     except ValueError:
         return None
-

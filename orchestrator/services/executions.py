@@ -72,7 +72,7 @@ class StartRequest:
     task_to_domain: Mapping[str, str] | None = None
 
 
-def start_execution(
+def start_execution(  # noqa: PLR0913 - a start has that many parts
     *,
     actor: "User | None",
     workflow_name: str,
@@ -141,7 +141,7 @@ def _check(request: StartRequest) -> None:
         raise Invalid("The input must be a JSON object.", _problem("/input", "not an object"))
     if len(request.idempotency_key) > MAX_KEY or len(request.correlation_id) > MAX_KEY:
         raise Malformed(f"Idempotency key and correlation id have at most {MAX_KEY} characters.")
-    if not 0 <= request.priority <= 99:  # noqa: PLR2004 - Conductor's range
+    if not 0 <= request.priority <= 99:
         raise Invalid("The priority must be between 0 and 99.", _problem("/priority", "0 to 99"))
     check_json(dict(request.input))
     if size_of(request.input) > MAX_INPUT:
@@ -211,9 +211,7 @@ def _prepare(
     return started, row
 
 
-def _version(
-    actor: "User | None", request: StartRequest
-) -> tuple[WorkflowVersion, Workflow]:
+def _version(actor: "User | None", request: StartRequest) -> tuple[WorkflowVersion, Workflow]:
     if request.definition is not None:
         version = versions.inline_version(actor=actor, document=request.definition)
     else:
@@ -226,9 +224,7 @@ def _version(
 
 def _known(request: StartRequest, workflow: Workflow, execution_id: str) -> Started | None:
     """Take the key, or say what an earlier start with it means for this one."""
-    body_hash = digest(
-        [request.input, request.version, request.correlation_id, request.definition]
-    )
+    body_hash = digest([request.input, request.version, request.correlation_id, request.definition])
     known = keys.claim_key(
         workflow_id=workflow.pk,
         key=request.idempotency_key,
@@ -266,9 +262,7 @@ def _known(request: StartRequest, workflow: Workflow, execution_id: str) -> Star
     )
 
 
-def _insert(
-    actor: "User | None", new: list[tuple[Started, dict[str, Any], StartRequest]]
-) -> None:
+def _insert(actor: "User | None", new: list[tuple[Started, dict[str, Any], StartRequest]]) -> None:
     rows = [row for _, row, _ in new]
     statements.insert(table_of(Execution), rows)
     found = load.lock_executions([row["id"] for row in rows])
@@ -387,9 +381,7 @@ def resume_execution(*, actor: "User | None", execution_id: "UUID | str") -> Non
 
 @retried
 @transaction.atomic(durable=True)
-def _set_paused(
-    *, actor: "User | None", execution_id: "UUID | str", paused: bool
-) -> None:
+def _set_paused(*, actor: "User | None", execution_id: "UUID | str", paused: bool) -> None:
     row, loaded = find_locked(execution_id)
     policy.require(actor, Permission.CONTROL_EXECUTION, row.workflow)
     if loaded.view.state.is_terminal:
@@ -405,9 +397,7 @@ def _set_paused(
 
 @retried
 @transaction.atomic(durable=True)
-def retry_execution(
-    *, actor: "User | None", execution_id: "UUID | str", reason: str = ""
-) -> None:
+def retry_execution(*, actor: "User | None", execution_id: "UUID | str", reason: str = "") -> None:
     """Take an ended run up again from its failed steps: same step runs, keys and epoch.
 
     Raises:
@@ -428,9 +418,7 @@ def retry_execution(
     ):
         raise Conflict(f"Only a failed run can be retried; this one is {state}.")
     apply_locked(loaded, RetryRequested(actor=versions.name_of(actor), reason=reason))
-    log.record(
-        "execution.retry", str(row.pk), actor, workflow=row.workflow_name, reason=reason
-    )
+    log.record("execution.retry", str(row.pk), actor, workflow=row.workflow_name, reason=reason)
 
 
 def was_dispatched(loaded: Loaded) -> bool:

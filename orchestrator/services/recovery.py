@@ -112,8 +112,8 @@ def _pause() -> float:
 def release_own_leases() -> int:
     """Let leases of our own workers run out now; returns how many.
 
-    For `serve` at its start: its lock file says that no other process of ours can be alive, so whoever
-    held them is dead, and what became of the calls is unknown (reliability.md §2.6).
+    For `serve` at its start: its lock file says that no other process of ours can be alive, so
+    whoever held them is dead, and what became of the calls is unknown (reliability.md §2.6).
     """
     held = StepRun.objects.filter(state="DISPATCHED").exclude(queue="")
     return held.update(due_at=clock.now())

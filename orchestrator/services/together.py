@@ -1,7 +1,8 @@
 """Group commit: what has come in while the last transition was written goes into the next one.
 
-No timer: with nobody else there, a transition holds one caller's inputs and waits for nothing. Under load
-many threads of a process share a transaction, a commit and its disk write (architecture.md §5).
+No timer: with nobody else there, a transition holds one caller's inputs and waits for nothing.
+Under load many threads of a process share a transaction, a commit and its disk write
+(architecture.md §5).
 """
 
 import threading
@@ -42,7 +43,7 @@ class Together(Generic[_Item, _Result]):
         self._guard = threading.Lock()
 
     def do(self, item: _Item, *, group: Hashable = None) -> _Result:
-        """Have an item done, perhaps together with others of its group; raises what doing it raised."""
+        """Have an item done, perhaps with others of its group; raises what doing it raised."""
         ticket: _Ticket[_Item, _Result] = _Ticket(item, group)
         with self._guard:
             self._waiting.append(ticket)

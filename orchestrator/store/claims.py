@@ -1,7 +1,7 @@
 """What is due: step runs to take, leases that have run out, timers, rows that nobody was woken for.
 
-Candidates only: whoever takes them decides again under the execution's lock. Executions that somebody
-holds are skipped where the database can, so that many workers do not wait for each other.
+Candidates only: whoever takes them decides again under the execution's lock. Executions that
+somebody holds are skipped where the database can, so that many workers do not wait for each other.
 """
 
 from collections.abc import Collection, Sequence

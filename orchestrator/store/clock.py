@@ -1,4 +1,4 @@
-"""The database's clock: the only one that is compared with due times and leases (reliability.md §2.4)."""
+"""The database's clock: the only one compared with due times and leases (reliability.md §2.4)."""
 
 from datetime import UTC, datetime
 
@@ -6,11 +6,10 @@ from django.db import connection
 
 
 def now() -> datetime:
-    """Return the time of the database; SQLite has none of its own, so there it is this machine's."""
+    """Return the time of the database; SQLite has none, so there it is this machine's."""
     if connection.vendor == "sqlite":
         return datetime.now(UTC)
     with connection.cursor() as cursor:
         cursor.execute("SELECT statement_timestamp()")
-        moment = cursor.fetchone()[0]
-    assert isinstance(moment, datetime)
+        moment: datetime = cursor.fetchone()[0]
     return moment

@@ -15,13 +15,9 @@ class Known:
     body_hash: str
 
 
-def claim_key(
-    *, workflow_id: int, key: str, execution_id: str, body_hash: str
-) -> Known | None:
+def claim_key(*, workflow_id: int, key: str, execution_id: str, body_hash: str) -> Known | None:
     """Take a key for an execution; answers the earlier start if somebody has it."""
-    row = StartKey(
-        workflow_id=workflow_id, key=key, execution_id=execution_id, body_hash=body_hash
-    )
+    row = StartKey(workflow_id=workflow_id, key=key, execution_id=execution_id, body_hash=body_hash)
     StartKey.objects.bulk_create([row], ignore_conflicts=True)
     kept = StartKey.objects.get(workflow_id=workflow_id, key=key)
     if str(kept.execution_id) == execution_id:

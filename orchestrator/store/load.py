@@ -32,9 +32,11 @@ from orchestrator.engine.states import (
 from orchestrator.models import (
     CompensationPlan,
     Execution,
-    StepRun as StepRow,
     TaskDefinition,
     WorkflowVersion,
+)
+from orchestrator.models import (
+    StepRun as StepRow,
 )
 from orchestrator.store import statements
 from orchestrator.store.statements import any_of, bound, table_of
@@ -188,9 +190,7 @@ def _executions(ids: Collection[str], *, lock: bool) -> dict[str, Loaded]:
     return found
 
 
-def _read(
-    row: Sequence[Any], readers: tuple[tuple[int, Callable[[Any], Any]], ...]
-) -> list[Any]:
+def _read(row: Sequence[Any], readers: tuple[tuple[int, Callable[[Any], Any]], ...]) -> list[Any]:
     values = list(row)
     for index, reader in readers:
         values[index] = reader(values[index])
@@ -306,7 +306,9 @@ def _newest(
     return step_runs(condition, [json.dumps(wanted)])
 
 
-def _load_rest(loaded: Loaded, key: str, needs: Needs, resolvers: Resolvers) -> None:
+def _load_rest(  # noqa: C901 - one line per kind of need
+    loaded: Loaded, key: str, needs: Needs, resolvers: Resolvers
+) -> None:
     """Load what is asked for rarely, execution by execution."""
     if needs.before:
         _load_before(loaded, key, needs.before)
@@ -349,9 +351,9 @@ def _load_before(loaded: Loaded, key: str, wanted: set[tuple[str, int]]) -> None
     for _, run in rows:
         for name, limit in ordered:
             current = loaded.before[name, limit]
-            if name == run.reference and run.seq < limit:
-                if current is None or current.seq < run.seq:
-                    loaded.before[name, limit] = run
+            is_newer = current is None or current.seq < run.seq
+            if name == run.reference and run.seq < limit and is_newer:
+                loaded.before[name, limit] = run
 
 
 def graph_of_run(loaded: Loaded, run: StepRun) -> Graph:

@@ -1,7 +1,8 @@
 """The hand-written SQL of the hot path: many rows in one statement, on PostgreSQL and SQLite.
 
-On PostgreSQL a set of rows travels as one JSON parameter and is unfolded by `json_to_recordset`, which
-costs a fraction of what as many bound values cost; SQLite gets `executemany` on its one connection.
+On PostgreSQL a set of rows travels as one JSON parameter and is unfolded by `json_to_recordset`,
+which costs a fraction of what as many bound values cost; SQLite gets `executemany` on its one
+connection.
 """
 
 import json
@@ -53,11 +54,12 @@ def table_of(model: type[Model]) -> Table:
     """Describe a model's table."""
     types: dict[str, str] = {}
     kinds: dict[str, str] = {}
-    for column in model._meta.concrete_fields:
+    meta = model._meta  # noqa: SLF001 - Django documents it
+    for column in meta.concrete_fields:
         name = column.column or column.name
         types[name] = _pg_type(column)
         kinds[name] = _kind(column)
-    return Table(name=model._meta.db_table, types=types, kinds=kinds)
+    return Table(name=meta.db_table, types=types, kinds=kinds)
 
 
 def _kind(column: "Field[Any, Any]") -> str:
@@ -188,10 +190,7 @@ def _update_group(table: Table, columns: Sequence[str], rows: Sequence[Row], key
             sets = ", ".join(f"{column} = %s" for column in written)
             cursor.executemany(
                 f"UPDATE {table.name} SET {sets} WHERE {key} = %s",  # noqa: S608
-                [
-                    [sqlite_value(table.kinds[c], row[c]) for c in [*written, key]]
-                    for row in rows
-                ],
+                [[sqlite_value(table.kinds[c], row[c]) for c in [*written, key]] for row in rows],
             )
             return
         shape = ", ".join(f"{column} {table.types[column]}" for column in columns)

@@ -13,9 +13,11 @@ from orchestrator.store.statements import table_of
 
 def create(loaded: load.Loaded, command: StartChild, *, now: datetime) -> None:
     """Insert a child execution; it takes its first decision in a transition of its own."""
-    version = WorkflowVersion.objects.select_related("workflow").only(
-        "id", "number", "lock", "workflow__id", "workflow__name"
-    ).get(pk=command.version_id)
+    version = (
+        WorkflowVersion.objects.select_related("workflow")
+        .only("id", "number", "lock", "workflow__id", "workflow__name")
+        .get(pk=command.version_id)
+    )
     parent = loaded.view
     row = new_row(
         execution_id=command.id,
@@ -38,7 +40,7 @@ def create(loaded: load.Loaded, command: StartChild, *, now: datetime) -> None:
     statements.insert(table_of(Execution), [row], ignore_conflicts=True)
 
 
-def new_row(
+def new_row(  # noqa: PLR0913 - a row has that many columns
     *,
     execution_id: str,
     version: WorkflowVersion,
