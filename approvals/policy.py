@@ -98,8 +98,8 @@ def refusal(person: Person, rule: Rule, concerned: Concerned, voted: Collection[
 def quorum_of(rule: Rule, concerned: Concerned) -> int:
     """Return how many must agree.
 
-    Where nobody can show who the starter was, because it was a program or is unknown, `distinctFrom` cannot be
-    shown to hold, so a second approver is needed.
+    Where the starter was a program or is unknown, `distinctFrom` cannot be shown to hold, so a
+    second approver is needed.
     """
     unsure = "STARTER" in rule.distinct_from and not concerned.starter_is_person
     return max(rule.quorum, 2) if unsure else rule.quorum
