@@ -198,7 +198,10 @@ def _timer_due(work: Work, purpose: str, subject: str) -> None:
 def _parent_spoke(work: Work, item: ParentSpoke) -> None:
     state = work.execution.state
     if state.is_terminal:
-        if item.undo and not item.stop and work.entries_in(_LIVE):
+        if item.stop:
+            # The parent was told when this run ended; told twice, it might take it for an undo.
+            return
+        if work.entries_in(_LIVE):
             undo.begin_plan(work, "PARENT", actor="parent", reason=item.reason)
         else:
             finish.tell_parent(work)

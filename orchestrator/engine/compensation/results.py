@@ -139,10 +139,7 @@ def child_reported(work: Work, item: ChildReported) -> None:
     if run.state is StepState.WAITING:
         _child_ended(work, run, item)
     elif run.entry_state is EntryState.RUNNING:
-        # A report from before the undo was asked for says nothing about it.
-        is_undone = item.state in _UNDONE or not item.live
-        if is_undone and item.state.is_terminal:
-            undo.child_undone(work, run, item.state, item.live)
+        undo.child_undone(work, run, item.state, item.live)
     elif run.entry_state is EntryState.ARMED and item.state in _UNDONE:
         # The child was undone by itself; the entry ends as the child ended (saga-semantics §3).
         undone = item.state is ExecutionState.COMPENSATED

@@ -207,7 +207,9 @@ def fail(
 
     `excusable` is False where not even `optional` helps (TIME_OUT_WF, definitions.md §7.2).
     """
-    excused = node.step.optional and excusable and run.direction is Direction.FORWARD
+    # What waited for its next attempt is FAILED by the table of states; `due` excuses it all the same.
+    was_tried = run.state is not StepState.RETRY_WAIT
+    excused = node.step.optional and excusable and run.direction is Direction.FORWARD and was_tried
     return settle(
         work,
         run,

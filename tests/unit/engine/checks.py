@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from orchestrator.engine.canonical import digest
+from orchestrator.engine.commands import Decision, StorePlan
+from orchestrator.engine.compensation import order
+from orchestrator.engine.snapshot import ExecutionView, StepRun
 from orchestrator.engine.states import (
     Direction,
     EntryState,
     ExecutionState,
     StepState,
 )
+
+from tests.unit.engine import structure
 
 if TYPE_CHECKING:
     from tests.unit.engine.driver import Run
@@ -107,3 +113,112 @@ def check_end(run: Run) -> None:
         assert clean
     if run.state is ExecutionState.PARTIALLY_COMPENSATED:
         assert not clean
+
+
+def check_moves(
+    run: Run, before: dict[str, StepRun], was: ExecutionView, decision: Decision
+) -> None:
+    """What may only change in some ways between two decisions."""
+    check_dispatches(run, was, decision)
+    if not any(event.data.get("retry") for event in decision.events):
+        check_outcome(run, was)
+    for key, old in before.items():
+        check_settled_entry(old, run.runs[key], run, decision)
+    for command in decision.commands:
+        if isinstance(command, StorePlan):
+            check_plan(run, command)
+    check_order(run, before)
+
+
+def check_dispatches(run: Run, was: ExecutionView, decision: Decision) -> None:
+    """Invariant 22: nothing is handed out in a direction that is not open, or while paused."""
+    for step in decision.claimed:
+        assert not (run.execution.is_saga and was.paused and run.execution.paused)
+        if step.direction is Direction.FORWARD:
+            assert was.state in (ExecutionState.CREATED, ExecutionState.RUNNING)
+        if step.direction is Direction.COMPENSATION:
+            assert "undo" in was.frontier
+            assert step.compensates is not None
+            assert run.runs[step.compensates].entry_state is EntryState.RUNNING
+
+
+def check_outcome(run: Run, was: ExecutionView) -> None:
+    """Invariant 21: outcome and failure are written once; only a retry takes them back."""
+    if was.outcome is not None:
+        assert (run.execution.outcome, run.execution.failure) == (was.outcome, was.failure)
+
+
+def check_settled_entry(old: StepRun, new: StepRun, run: Run, decision: Decision) -> None:
+    """Invariant 5: settled entries stay as they are, but for what the table allows."""
+    if old.entry_state is None or not old.entry_state.is_settled:
+        return
+    if old.entry_state is new.entry_state:
+        return
+    allowed = {
+        EntryState.VOID: {EntryState.TENTATIVE, EntryState.LATE_EFFECT},
+        EntryState.COMPENSATED: {EntryState.LATE_EFFECT},
+        EntryState.SKIPPED: {EntryState.PLANNED},
+    }
+    chain = [event for event in decision.events if event.step_run_id == new.id]
+    planned = any(event.type == "entry.planned" for event in chain)
+    begun = any(event.type == "step.scheduled" for event in chain)
+    moved = new.entry_state in allowed.get(old.entry_state, set())
+    assert moved or planned or begun or new.child_id is not None, (old.entry_state, new)
+
+
+def check_plan(run: Run, stored: StorePlan) -> None:
+    """Invariants 7, 10, 11 and 12 for a plan that has just been made."""
+    entries = [dict(entry) for entry in stored.entries]
+    assert stored.hash == digest([stored.entries, [list(edge) for edge in stored.edges]])
+    assert order.is_acyclic([entry["id"] for entry in entries], stored.edges)
+    assert len([plan for plan in run.plans if plan.state == "ACTIVE"]) <= 1
+    for step in run.runs.values():
+        if step.direction is Direction.FORWARD:
+            assert step.state.is_settled, "invariant 11"
+    chosen = {run.runs[entry["id"]].position for entry in entries}
+    found = structure.places(run.tasks)
+    live = [
+        step.position
+        for step in run.runs.values()
+        if step.entry_state and step.entry_state.is_undoable and step.position not in chosen
+    ]
+    if stored.trigger != "REQUEST":
+        for position in chosen:
+            assert not structure.all_before(found, position, live), "invariant 10"
+
+
+def check_order(run: Run, before: dict[str, StepRun]) -> None:
+    """Invariant 8: no undo is sent while one that the shape orders before it is not settled."""
+    sent = [
+        step
+        for step in run.runs.values()
+        if step.direction is Direction.COMPENSATION and step.id not in before
+    ]
+    sent_for_children = [
+        step
+        for step in run.runs.values()
+        if step.entry_state is EntryState.RUNNING
+        and step.child_id is not None
+        and before.get(step.id, step).entry_state is EntryState.PLANNED
+    ]
+    if not (sent or sent_for_children):
+        return
+    found = structure.places(run.tasks)
+    waiting = {
+        step.position: step
+        for step in run.runs.values()
+        if step.entry_state and step.entry_state.is_open and not _lets_others_go(run, step)
+    }
+    for step in (*(run.runs[str(undo.compensates)] for undo in sent), *sent_for_children):
+        open_ones = [position for position in waiting if position != step.position]
+        assert not structure.all_before(found, step.position, open_ones), (
+            f"undo of {step.position} was sent before those of {open_ones}"
+        )
+
+
+def _lets_others_go(run: Run, step: StepRun) -> bool:
+    compensation = run.node(step).step.compensation
+    if compensation is None:
+        return False
+    gave_up = step.undo_next == () and not compensation.blocks_on_failure
+    return compensation.independent or gave_up

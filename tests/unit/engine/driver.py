@@ -117,6 +117,12 @@ class Run:
         assert found, f"no step run of {reference}"
         return max(found, key=lambda run: run.seq)
 
+    @property
+    def tasks(self) -> list[dict[str, Any]]:
+        """Return the tasks of the document, with what its dynamic forks were given."""
+        found: Any = self.graph.definition.document["tasks"]
+        return list(found)
+
     def states(self) -> dict[str, str]:
         """Return the state of each forward step run by position."""
         return {
@@ -157,8 +163,10 @@ class Run:
         answers: dict[str, Answer] = {}
         while True:
             decision = self._decided(taken, answers, claim)
+            before = dict(self.runs), self.execution
             self._apply(decision)
             checks.check(self)
+            checks.check_moves(self, before[0], before[1], decision)
             taken, claim = (), ()
             unanswered = {q.id: q for q in decision.questions if q.id not in answers}
             if not unanswered and self.execution.wake_at is None:
