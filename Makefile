@@ -32,7 +32,7 @@ test: ## Everything CI runs; installs PostgreSQL, Redis and Chromium where it ma
 bench: ## Benchmarks beside their peers; prints a table and writes bench/results.json
 	@$(PYTHON) scripts/install.py dev
 	@$(VENV) scripts/system.py postgresql redis
-	@exec $(VENV) -m scripts.services run --durable -- $(VENV) -m bench
+	@exec $(VENV) -m scripts.services --durable run -- $(VENV) -m bench
 
 install: ## Make .venv and install the locked dependencies, tools included
 	@$(PYTHON) scripts/install.py dev
