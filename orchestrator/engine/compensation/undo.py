@@ -422,6 +422,9 @@ def still_approved(work: Work, run: StepRun) -> bool:
     entry = work.run(run.compensates or "")
     if entry is None:
         return False
+    if entry.approval_id is None:
+        # Nobody was asked: the rule said so when the row was scheduled, over what is frozen since.
+        return True
     if entry.entry_state is not EntryState.READY or _approval_holds(work, entry):
         return True
     if not work.needs and work.runs[entry.id].entry_state is EntryState.AWAITING_APPROVAL:
