@@ -15,7 +15,7 @@ function prepare() {
     node.tabIndex = -1;
     for (const link of node.querySelectorAll("a")) link.tabIndex = -1;
   }
-  const stop = nodes.find((node) => node.getAttribute("aria-label").split(",")[0] === current) ?? nodes.find((node) => node.classList.contains("is-open")) ?? nodes[0];
+  const stop = nodes.find((node) => node.dataset.key === current) ?? nodes.find((node) => node.classList.contains("is-open")) ?? nodes[0];
   stop.tabIndex = 0;
 }
 
@@ -43,7 +43,7 @@ document.addEventListener("keydown", (event) => {
     if (!next) return;
     for (const one of nodesOf(graph)) one.tabIndex = -1;
     next.tabIndex = 0;
-    current = next.getAttribute("aria-label").split(",")[0];
+    current = next.dataset.key;
     next.focus();
   }
 });

@@ -24,11 +24,26 @@ function openDetails(part) {
   return [...part.querySelectorAll("details")].map((one) => one.open);
 }
 
+// How to find what has the focus again, once its part was replaced.
 function focusPath(part) {
   const focused = document.activeElement;
   if (!part.contains(focused)) return null;
-  return focused.matches("a[href]") ? `a[href="${CSS.escape(focused.getAttribute("href"))}"]` : focused.getAttribute("aria-label") ? `[aria-label="${CSS.escape(focused.getAttribute("aria-label"))}"]` : null;
+  for (const name of ["data-key", "id", "href", "aria-label"]) {
+    const value = focused.getAttribute(name);
+    if (value) return `[${name}="${CSS.escape(value)}"]`;
+  }
+  return null;
 }
+
+// What the server said, without what differs from one answer to the next by itself.
+function sourceOf(part) {
+  const copy = part.cloneNode(true);
+  for (const token of copy.querySelectorAll("[name=csrfmiddlewaretoken]")) token.remove();
+  for (const time of copy.querySelectorAll("time[data-relative]")) time.textContent = "";
+  return copy.outerHTML;
+}
+const sources = new WeakMap();
+for (const part of document.querySelectorAll("[data-live]")) sources.set(part, sourceOf(part));
 
 // A list whose rows stay where they are: known ones are renewed in place, new ones announced.
 function renewRows(part, fresh) {
@@ -58,17 +73,17 @@ function renewRows(part, fresh) {
 
 function replacePart(part, fresh) {
   if (part.hasAttribute("data-keep-rows") && renewRows(part, fresh)) return;
-  const source = fresh.dataset.source ?? fresh.outerHTML;
-  if (part.dataset.source === source || isBeingUsed(part)) return;
+  const source = sourceOf(fresh);
+  if (sources.get(part) === source || isBeingUsed(part)) return;
   const open = openDetails(part);
   const focus = focusPath(part);
   const copy = document.importNode(fresh, true);
   part.replaceWith(copy);
   makeTabs(copy);
-  copy.dataset.source = source;
+  sources.set(copy, source);
   [...copy.querySelectorAll("details")].forEach((one, index) => { one.open = open[index] ?? one.open; });
-  if (focus) copy.querySelector(focus)?.focus({ preventScroll: true });
   copy.dispatchEvent(new CustomEvent("amends:replaced", { bubbles: true }));
+  if (focus) copy.querySelector(focus)?.focus({ preventScroll: true });
 }
 
 export async function refresh() {

@@ -2,7 +2,7 @@
 import "./dialogs.js";
 import "./live.js";
 import "./shortcuts.js";
-import "./tabs.js";
+import { makeTabs } from "./tabs.js";
 import { keepTimesFresh } from "./times.js";
 
 const YEAR = 365 * 24 * 60 * 60;
@@ -72,4 +72,5 @@ for (const wrap of document.querySelectorAll(".table-wrap")) {
   if (wrap.scrollWidth > wrap.clientWidth) wrap.tabIndex = 0;
 }
 
+makeTabs();
 keepTimesFresh();

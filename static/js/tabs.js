@@ -48,5 +48,3 @@ export function makeTabs(root = document) {
     show(Math.max(0, sections.findIndex((one) => one.dataset.tab === chosen.get(name))));
   }
 }
-
-makeTabs();

@@ -32,6 +32,22 @@ def test_the_saga_view_walks_by_keyboard_and_opens_a_step(visit: Visit, admin: U
     expect(graph.locator("[data-node][tabindex='0']")).to_have_count(1)
 
 
+def test_a_change_of_the_run_leaves_the_focus_where_it_is(visit: Visit, admin: User) -> None:
+    run = a_run(a_workflow())
+    step = a_step(run, "reserve_inventory", seq=1, reference="reserve", state="DISPATCHED")
+    page = visit(admin).open(f"/runs/{run.id}/")
+    graph = page.get_by_role("application", name="Run graph")
+    graph.get_by_role("group", name="reserve_inventory, HTTP, Running").focus()
+
+    type(step).objects.filter(pk=step.pk).update(state="COMPLETED")
+    an_event(run, 1, "step.completed")
+
+    reserve = graph.get_by_role("group", name="reserve_inventory, HTTP, Succeeded")
+    expect(reserve).to_be_focused(timeout=15_000)
+    page.keyboard.press("ArrowDown")
+    expect(graph.get_by_role("group", name="charge_payment, HTTP, Not reached")).to_be_focused()
+
+
 def test_step_details_are_tabs(visit: Visit, admin: User) -> None:
     run = an_undone_order(a_workflow())
     step = run.steprun_set.get(reference="ship")
