@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 BROKER = os.environ.get("BENCH_CHAIN_BROKER", "")
 RESULTS = os.environ.get("BENCH_CHAIN_RESULTS", "")
 
-app = Celery("bench_chain", broker=BROKER, backend=RESULTS)
+# Not the current app: the client also starts our own sagas, which publish on that.
+app = Celery("bench_chain", broker=BROKER, backend=RESULTS, set_as_current=False)
 app.conf.broker_connection_retry_on_startup = True
 
 
