@@ -85,7 +85,7 @@ def take(work: Work, node: Node, run: StepRun, worker: str) -> None:
     if run.direction is Direction.COMPENSATION:
         entry = work.run(run.compensates or "")
         if entry is not None and entry.entry_state is not EntryState.RUNNING:
-            work.change(entry, entry_state=EntryState.RUNNING)
+            entry = work.change(entry, entry_state=EntryState.RUNNING)
             work.tell("entry.running", entry)
 
 
@@ -95,12 +95,8 @@ def lease_end(work: Work, node: Node, policy: TaskPolicy, run: StepRun) -> datet
         return work.later(attached_deadline(work, run) + base.LEASE_GRACE)
     if run.queue:
         return work.later(base.deadline_seconds(node, policy, run) + base.LEASE_GRACE)
-    limits = [policy.response_timeout_seconds, policy.timeout_seconds]
-    if policy.total_timeout_seconds:
-        used = int((work.now - run.first_scheduled_at).total_seconds())
-        limits.append(max(policy.total_timeout_seconds - used, 1))
-    seconds = [limit for limit in limits if limit]
-    return work.later(min(seconds)) if seconds else None
+    moments = [limit.at for limit in watch.limits(policy, run) if limit.at > work.now]
+    return min(moments, default=None)
 
 
 def attached_deadline(work: Work, run: StepRun) -> float:
@@ -122,6 +118,7 @@ def extend(work: Work, item: Extended) -> None:
     node = work.node(run)
     if node is not None:
         policy = base.task_policy(work, node, run)
+        run = work.change(run)
         work.change(run, due_at=lease_end(work, node, policy, run))
 
 

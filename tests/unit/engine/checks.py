@@ -211,9 +211,8 @@ def check_order(run: Run, before: dict[str, StepRun]) -> None:
     }
     for step in (*(run.runs[str(undo.compensates)] for undo in sent), *sent_for_children):
         open_ones = [position for position in waiting if position != step.position]
-        assert not structure.all_before(found, step.position, open_ones), (
-            f"undo of {step.position} was sent before those of {open_ones}"
-        )
+        early = structure.all_before(found, step.position, open_ones)
+        assert not early, f"undo of {step.position} was sent before those of {early}"
 
 
 def _lets_others_go(run: Run, step: StepRun) -> bool:

@@ -63,7 +63,7 @@ class Shaper:
         kind = self.random.choice(kinds)
         name = self.name("c")
         if kind == "fork":
-            branches = [self.sequence(depth - 1) for _ in range(self.random.randint(1, 3))]
+            branches = [self.branch(depth - 1) for _ in range(self.random.randint(1, 3))]
             return fork(name, *branches)
         if kind == "switch":
             cases = {"x": self.sequence(depth - 1), "y": self.sequence(depth - 1)}
@@ -74,6 +74,11 @@ class Shaper:
         if kind == "dynamic":
             return dynamic(name, [self.leaf() for _ in range(self.random.randint(0, 3))])
         return [self.sub_workflow(depth, name) if kind == "child" else self.leaf()]
+
+    def branch(self, depth: int) -> list[Document]:
+        """Make a branch of a fork; a JOIN that waits for a SWITCH would not wait for its cases."""
+        found = self.sequence(depth)
+        return [*found, task(self.name("s"), "NOOP")] if found[-1]["type"] == "SWITCH" else found
 
     def sub_workflow(self, depth: int, reference: str) -> Document:
         """Make a child, with or without an undo of its own (a black box)."""
