@@ -151,16 +151,20 @@ def _order(attempt: Attempt, run: StepRun) -> tuple[datetime, int, int]:
 
 def find_task(*, actor: "User | None", task_id: str) -> TaskRow:
     """Return a task that the actor may see, or raise `NotFound`."""
-    key = as_uuid(task_id)
-    rows = Attempt.objects.select_related("step_run__execution__version").filter(pk=key)
-    visible = scoping.visible_to(actor, rows, path="step_run__execution__workflow")
-    attempt = visible.first() if key is not None else None
+    attempt = _visible_attempt(actor, as_uuid(task_id))
     if attempt is None:
         raise NotFound(f"Task not found for taskId: {task_id[:64]}")
     rows_before = Attempt.objects.filter(
         execution_id=attempt.execution_id, scheduled_at__lt=attempt.scheduled_at
     )
     return task_rows([attempt], before=rows_before.count())[0]
+
+
+def _visible_attempt(actor: "User | None", key: UUID | None) -> Attempt | None:
+    if key is None:
+        return None
+    rows = Attempt.objects.select_related("step_run__execution__version").filter(pk=key)
+    return scoping.visible_to(actor, rows, path="step_run__execution__workflow").first()
 
 
 def task_rows(attempts: Iterable[Attempt], *, before: int | None = None) -> list[TaskRow]:

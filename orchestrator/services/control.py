@@ -1,12 +1,15 @@
 """What the protocol asks of runs beside starting and steering: look at one now, forget one."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
 from orchestrator.access import policy
 from orchestrator.access.permissions import Permission
 from orchestrator.audit import log
+from orchestrator.border.input import check as check_json
+from orchestrator.engine.snapshot import VariablesSet
 from orchestrator.engine.states import EntryState
 from orchestrator.models import (
     AttemptLog,
@@ -16,7 +19,7 @@ from orchestrator.models import (
     StartKey,
     StepRun,
 )
-from orchestrator.services import advance, executions
+from orchestrator.services import advance, executions, versions
 from orchestrator.services.errors import Conflict
 from orchestrator.services.retrying import retried
 
@@ -45,6 +48,33 @@ def _may_steer(actor: "User | None", execution_id: "UUID | str") -> str:
     row, loaded = executions.find_locked(execution_id)
     policy.require(actor, Permission.CONTROL_EXECUTION, row.workflow)
     return loaded.view.id
+
+
+@retried
+@transaction.atomic(durable=True)
+def change_variables(
+    *, actor: "User | None", execution_id: "UUID | str", values: Mapping[str, Any]
+) -> None:
+    """Set variables of a run that is not over; the others stay.
+
+    Raises:
+        NotFound, Forbidden: The actor may not see or not steer it.
+        Conflict: The run is over.
+    """
+    row, loaded = executions.find_locked(execution_id)
+    policy.require(actor, Permission.CONTROL_EXECUTION, row.workflow)
+    if loaded.view.state.is_terminal:
+        raise Conflict(f"The run is over ({loaded.view.state}); its variables stay as they are.")
+    check_json(dict(values))
+    change = VariablesSet(values=dict(values), actor=versions.name_of(actor))
+    executions.apply_locked(loaded, change)
+    log.record(
+        "execution.update",
+        loaded.view.id,
+        actor,
+        workflow=row.workflow_name,
+        changes={"variables": sorted(values)[:NAMED_AT_MOST]},
+    )
 
 
 @retried

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Any
 
 from django.http import HttpResponse
@@ -16,10 +17,12 @@ from orchestrator.services.errors import Invalid, Malformed
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from django.http import HttpRequest
     from rest_framework.renderers import BaseRenderer
     from rest_framework.request import Request
     from rest_framework.response import Response
 
+MOST_IDS = 1000
 _ABSENT = frozenset({"", "none", "null"})
 
 
@@ -139,7 +142,35 @@ def number(query: Mapping[str, str], name: str, default: int) -> int:
         raise Malformed(f"{name} must be a whole number, not {value[:40]!r}.") from None
 
 
+def moment(query: Mapping[str, str], name: str) -> datetime | None:
+    """Return a time of the query, which comes as epoch milliseconds; 0 is none."""
+    millis = number(query, name, 0)
+    if not millis:
+        return None
+    try:
+        return datetime.fromtimestamp(millis / 1000, UTC)
+    except (OverflowError, ValueError, OSError):
+        raise Malformed(f"{name} is no time in milliseconds.") from None
+
+
 # ---- bodies ------------------------------------------------------------------------------------
+
+
+def raw_body(request: HttpRequest) -> bytes:
+    """Return the body as it came; what came in chunks was read at the door already."""
+    taken = getattr(request, "_body", None)
+    if isinstance(taken, bytes):
+        return taken
+    return border_input.read_capped(request, size=border_input.LARGE_LIMITS.size)
+
+
+def object_in(request: HttpRequest) -> dict[str, Any]:
+    """Return the body of a plain request as an object; nothing at all is an empty one."""
+    raw = raw_body(request)
+    body = border_input.parse_json(raw, limits=border_input.LARGE_LIMITS) if raw.strip() else {}
+    if not isinstance(body, dict):
+        raise BadRequest("The body must be a JSON object.", [_problem("", "not an object")])
+    return body
 
 
 def mapping_of(request: Request) -> dict[str, Any]:
@@ -158,6 +189,19 @@ def list_of(request: Request) -> list[Any]:
     """Return the body as a list; a single object is a list of one."""
     body = request.data
     return body if isinstance(body, list) else [body]
+
+
+def texts(value: object) -> list[str]:
+    """Return a list of texts, without doubles.
+
+    Raises:
+        BadRequest: It is something else, or too long.
+    """
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise BadRequest("A list of texts is wanted here.")
+    if len(value) > MOST_IDS:
+        raise BadRequest(f"At most {MOST_IDS} at a time, not {len(value)}.")
+    return list(dict.fromkeys(value))
 
 
 def required(body: Mapping[str, Any], *names: str) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rest_framework.response import Response
+
 from orchestrator.api.authentication import actor_of
 from orchestrator.api.conductor import base, mapping
 from orchestrator.api.conductor.base import ConductorView
@@ -81,6 +83,19 @@ def terminate(*, actor: User, workflow_id: UUID | str, reason: str) -> None:
         execution = conductor.find_execution(actor=actor, execution_id=workflow_id)
         if mapping.run_status(execution) == "COMPLETED":
             raise
+
+
+class VariablesView(ConductorView):
+    """The variables of a run."""
+
+    def post(self, request: Request, workflow_id: str) -> Response:
+        """Set some of them and answer the run."""
+        actor = actor_of(request)
+        control.change_variables(
+            actor=actor, execution_id=workflow_id, values=base.mapping_of(request)
+        )
+        row = conductor.find_run(actor=actor, execution_id=workflow_id)
+        return Response(mapping.run_json(row))
 
 
 class TerminateAndRemoveView(ConductorView):

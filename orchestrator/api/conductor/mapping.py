@@ -106,18 +106,6 @@ def run_json(row: RunRow) -> dict[str, Any]:
     )
 
 
-def signal_json(target: RunRow, blocking: RunRow, *, timed_out: bool = False) -> dict[str, Any]:
-    """Return a SignalResponse that shows a run."""
-    shown, execution = run_json(blocking), target.execution
-    head = {
-        "responseType": "TARGET_WORKFLOW" if target is blocking else "BLOCKING_WORKFLOW",
-        "targetWorkflowId": str(execution.pk),
-        "targetWorkflowStatus": run_status(execution),
-        "signalTimeout": timed_out or None,
-    }
-    return without_nulls({**shown, **head})
-
-
 def status_json(execution: Execution, *, output: bool, variables: bool) -> dict[str, Any]:
     """Return what `GET /workflow/{id}/status` shows."""
     shown: dict[str, Any] = {

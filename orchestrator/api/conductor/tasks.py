@@ -11,7 +11,6 @@ from orchestrator.access.errors import NotFound
 from orchestrator.api.authentication import actor_of
 from orchestrator.api.conductor import base, mapping, polling
 from orchestrator.api.conductor.base import BadRequest, ConductorView
-from orchestrator.border import input as border_input
 from orchestrator.engine.roots import millis
 from orchestrator.selectors import conductor
 from orchestrator.services import attempts
@@ -101,7 +100,7 @@ class LogView(ConductorView):
 
     def post(self, request: Request, task_id: str) -> HttpResponse:
         """Keep a line."""
-        raw = border_input.read_capped(request, size=border_input.DEFAULT_LIMITS.size)
+        raw = base.raw_body(request._request)  # noqa: SLF001  # as it came, not as JSON
         attempts.add_log(actor=actor_of(request), task_id=task_id, line=log_line(raw))
         return base.done()
 
@@ -131,19 +130,13 @@ class SignalView(ConductorView):
 
     def post(self, request: Request, workflow_id: str, status: str) -> HttpResponse:
         """End the first open WAIT task, also of a child; nothing when none is open."""
-        _signal(request, workflow_id, status)
+        signal(
+            actor=actor_of(request),
+            workflow_id=workflow_id,
+            status=status,
+            output=base.mapping_of(request),
+        )
         return base.done()
-
-
-class SignalSyncView(ConductorView):
-    """The same, answered with the run or what blocks it then."""
-
-    def post(self, request: Request, workflow_id: str, status: str) -> Response:
-        """End the first open WAIT task; 404 when none is open."""
-        if _signal(request, workflow_id, status) is None:
-            raise NotFound(f"No task of workflow {workflow_id} waits for a signal.")
-        row = conductor.find_run(actor=actor_of(request), execution_id=workflow_id)
-        return Response(mapping.signal_json(row, row))
 
 
 # ---- results -----------------------------------------------------------------------------------
@@ -193,33 +186,30 @@ def _next_task(actor: User, reported: Reported, result: Mapping[str, Any]) -> Ht
     return Response(found[0]) if found else base.nothing()
 
 
+def signal(*, actor: User, workflow_id: str, status: str, output: Mapping[str, Any]) -> str | None:
+    """End the first open WAIT task of a run; None when none is open."""
+    known_status(status)
+    task_id = attempts.find_blocked_task(actor=actor, execution_id=workflow_id)
+    if task_id is not None:
+        report = TaskReport(task_id=task_id, status=status, output=output, signal=True)
+        attempts.report(actor=actor, report=report)
+    return task_id
+
+
 def _end_open_task(request: Request, workflow_id: str, reference: str, status: str) -> str | None:
     known_status(status)
     actor = actor_of(request)
     task_id = attempts.find_open_task(actor=actor, execution_id=workflow_id, reference=reference)
     if task_id is not None:
-        _report_signal(actor, task_id, status, request)
+        report = TaskReport(
+            task_id=task_id,
+            status=status,
+            output=base.mapping_of(request),
+            worker=base.text(request.query_params, "workerid"),
+            signal=True,
+        )
+        attempts.report(actor=actor, report=report)
     return task_id
-
-
-def _signal(request: Request, workflow_id: str, status: str) -> str | None:
-    known_status(status)
-    actor = actor_of(request)
-    task_id = attempts.find_blocked_task(actor=actor, execution_id=workflow_id)
-    if task_id is not None:
-        _report_signal(actor, task_id, status, request)
-    return task_id
-
-
-def _report_signal(actor: User, task_id: str, status: str, request: Request) -> None:
-    report = TaskReport(
-        task_id=task_id,
-        status=status,
-        output=base.mapping_of(request),
-        worker=base.text(request.query_params, "workerid"),
-        signal=True,
-    )
-    attempts.report(actor=actor, report=report)
 
 
 def _output(given: object) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rest_framework.response import Response
 
@@ -10,7 +10,7 @@ from orchestrator.api.authentication import actor_of
 from orchestrator.api.conductor import base, mapping, starts
 from orchestrator.api.conductor.base import ConductorView
 from orchestrator.api.conductor.control import terminate
-from orchestrator.selectors import conductor
+from orchestrator.selectors import conductor, conductor_search
 
 if TYPE_CHECKING:
     from django.http import HttpResponse
@@ -72,3 +72,63 @@ class RunTasksView(ConductorView):
         ]
         start, count = base.number(query, "start", 0), base.number(query, "count", 15)
         return Response({"totalHits": len(tasks), "results": tasks[start : start + count]})
+
+
+class RunningView(ConductorView):
+    """The runs of a workflow that are not over."""
+
+    def get(self, request: Request, name: str) -> Response:
+        """Answer the ids of those of one version, started between two times."""
+        query = request.query_params
+        ids = conductor_search.running_ids(
+            actor=actor_of(request),
+            name=name,
+            version=base.number(query, "version", 1),
+            started_from=base.moment(query, "startTime"),
+            started_to=base.moment(query, "endTime"),
+        )
+        return Response([str(key) for key in ids])
+
+
+class CorrelatedView(ConductorView):
+    """The runs of a workflow with one business key."""
+
+    def get(self, request: Request, name: str, correlation_id: str) -> Response:
+        """List them."""
+        return Response(_correlated(request, [name], [correlation_id])[correlation_id])
+
+
+class CorrelatedManyView(ConductorView):
+    """The runs of a workflow with several business keys."""
+
+    def post(self, request: Request, name: str) -> Response:
+        """Answer a map of business key to runs."""
+        return Response(_correlated(request, [name], base.texts(request.data)))
+
+
+class CorrelatedBatchView(ConductorView):
+    """The runs of several workflows with several business keys."""
+
+    def post(self, request: Request) -> Response:
+        """Answer a map of business key to runs."""
+        body = base.mapping_of(request)
+        names = base.texts(body.get("workflowNames"))
+        return Response(_correlated(request, names, base.texts(body.get("correlationIds"))))
+
+
+def _correlated(
+    request: Request, names: list[str], correlation_ids: list[str]
+) -> dict[str, list[dict[str, Any]]]:
+    query = request.query_params
+    with_tasks = base.flag(query, "includeTasks")
+    found = conductor_search.correlated(
+        actor=actor_of(request),
+        names=names,
+        correlation_ids=correlation_ids,
+        closed=base.flag(query, "includeClosed"),
+    )
+    shown: dict[str, list[dict[str, Any]]] = {key: [] for key in correlation_ids}
+    for execution in found:
+        row = conductor.run_row(execution=execution, with_tasks=with_tasks)
+        shown[execution.correlation_id].append(mapping.run_json(row))
+    return shown
