@@ -80,6 +80,7 @@ def decide(
     for item in inputs:
         _take(work, item)
     _progress(work)
+    _watch_late_effects(work)
     _keep_going(work, claim, claim_limit, worker)
     return work.decision()
 
@@ -208,10 +209,16 @@ def _parent_spoke(work: Work, item: ParentSpoke) -> None:
         return
     if state in (ExecutionState.CREATED, ExecutionState.RUNNING):
         work.stop = _stop("PARENT", item.reason, undo=item.undo, actor="parent")
-    elif state is ExecutionState.NEEDS_ATTENTION and "undo" not in work.frontier:
+    elif _is_asked(work):
         work.frontier.setdefault("stop", {})["undo"] = item.undo
     elif state is ExecutionState.STOPPING and item.undo:
         work.frontier["stop"]["undo"] = True
+
+
+def _is_asked(work: Work) -> bool:
+    """Tell whether a person is to say how a stopped run goes on."""
+    waits = "undo" in work.frontier or "late" in work.frontier
+    return work.in_state(ExecutionState.NEEDS_ATTENTION) and not waits
 
 
 def _cancelled(work: Work, item: Cancelled) -> None:
@@ -219,7 +226,7 @@ def _cancelled(work: Work, item: Cancelled) -> None:
         work.stop = _stop("CANCEL", item.reason, undo=item.compensate, actor=item.actor)
         return
     by = {"undo": item.compensate, "by": item.actor, "reason": item.reason}
-    if work.in_state(ExecutionState.NEEDS_ATTENTION) and "undo" not in work.frontier:
+    if _is_asked(work):
         stop = work.frontier.setdefault("stop", {"trigger": "CANCEL"})
         stop |= by
         if not item.compensate:
@@ -249,7 +256,7 @@ def _stop(trigger: str, reason: str, *, undo: bool, actor: str) -> Stop:
 
 
 def _undo_requested(work: Work, item: UndoRequested) -> None:
-    is_open = work.in_state(ExecutionState.NEEDS_ATTENTION) and stopping.is_quiet(work)
+    is_open = _is_asked(work) and stopping.is_quiet(work)
     if "undo" in work.frontier or not (work.execution.state.is_terminal or is_open):
         return
     undo.begin_plan(
@@ -341,10 +348,19 @@ def _by_state(work: Work) -> None:
         case ExecutionState.NEEDS_ATTENTION:
             if "undo" in work.frontier:
                 undo.advance(work)
+            elif "late" in work.frontier:
+                undo.end_late(work)
             elif "stop" in work.frontier and stopping.is_quiet(work):
                 _stopped(work)
         case _:
             return
+
+
+def _watch_late_effects(work: Work) -> None:
+    """Call a person to an ended run in which an effect has turned up late (saga-semantics §2.1)."""
+    if work.execution.state.is_terminal and work.entries_in((EntryState.LATE_EFFECT,)):
+        work.frontier["late"] = work.execution.state.value
+        work.move(ExecutionState.NEEDS_ATTENTION, reason="an effect turned up after its undo")
 
 
 def _stopped(work: Work) -> None:

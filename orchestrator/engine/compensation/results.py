@@ -25,6 +25,7 @@ from orchestrator.engine.steps import base
 from orchestrator.engine.work import Work
 
 _UNDONE = (ExecutionState.COMPENSATED, ExecutionState.PARTIALLY_COMPENSATED)
+_AFTER_LATE_EFFECT = ("RESOLVE", "HARMLESS")
 _STUCK = (EntryState.COMPENSATION_FAILED, EntryState.MANUAL)
 
 
@@ -202,7 +203,9 @@ def acted(work: Work, item: EntryActed) -> None:
     entry = work.run(item.entry_id)
     if entry is None:
         return
-    if entry.entry_state not in _STUCK or "undo" not in work.frontier:
+    is_late = entry.entry_state is EntryState.LATE_EFFECT and item.action in _AFTER_LATE_EFFECT
+    is_stuck = entry.entry_state in _STUCK and "undo" in work.frontier
+    if not (is_late or is_stuck):
         work.refused.append(entry.id)
         return
     by: dict[str, Any] = {"by": item.actor, "reason": item.reason, "note": item.note}
@@ -215,6 +218,9 @@ def acted(work: Work, item: EntryActed) -> None:
             work.change(entry, entry_reason=item.reason)
         case "RESOLVE":
             undo.settle_entry(work, entry, EntryState.RESOLVED_MANUALLY, **by)
+            work.change(entry, entry_reason=item.note or item.reason)
+        case "HARMLESS" if is_late:
+            undo.settle_entry(work, entry, EntryState.COMPENSATED, **by)
             work.change(entry, entry_reason=item.note or item.reason)
         case "TO_MANUAL" if entry.entry_state is not EntryState.MANUAL:
             undo.to_manual(work, entry, reason=item.reason, actor=item.actor)

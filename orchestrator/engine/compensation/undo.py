@@ -524,6 +524,13 @@ def fail_entry(work: Work, entry: StepRun, reason: str) -> None:
 
 def settle_entry(work: Work, entry: StepRun, state: EntryState, **data: Any) -> None:
     """Settle an entry; those ordered after it may go on."""
+    late = work.frontier.get("late_for", [])
+    if entry.id in late:
+        late.remove(entry.id)
+        if state is EntryState.COMPENSATED:
+            entry = work.change(entry, entry_state=EntryState.LATE_EFFECT)
+            work.tell("entry.late_effect", entry, **data)
+            return
     entry = work.change(entry, entry_state=state)
     work.tell(f"entry.{state.value.lower()}", entry, **data)
     if entry.entry_due_at is not None:
@@ -592,9 +599,23 @@ def _finish(work: Work) -> None:
     undo = work.frontier.pop("undo")
     work.frontier.pop("stop", None)
     work.do(EndPlan(id=undo["plan"], state="SETTLED"))
-    clean = (EntryState.COMPENSATED, EntryState.VOID)
-    partial = work.entries_in(state for state in EntryState if state not in clean)
     if work.in_state(ExecutionState.NEEDS_ATTENTION):
         work.move(ExecutionState.COMPENSATING)
-    work.move(ExecutionState.PARTIALLY_COMPENSATED if partial else ExecutionState.COMPENSATED)
+    work.move(_end_of_undo(work))
+    finish.tell_parent(work)
+
+
+def _end_of_undo(work: Work) -> ExecutionState:
+    clean = (EntryState.COMPENSATED, EntryState.VOID)
+    partial = work.entries_in(state for state in EntryState if state not in clean)
+    return ExecutionState.PARTIALLY_COMPENSATED if partial else ExecutionState.COMPENSATED
+
+
+def end_late(work: Work) -> None:
+    """Bring a run back to its end once people have dealt with every late effect."""
+    if work.entries_in((EntryState.LATE_EFFECT,)):
+        return
+    was = ExecutionState(work.frontier.pop("late"))
+    undone = (ExecutionState.COMPENSATED, ExecutionState.PARTIALLY_COMPENSATED)
+    work.move(_end_of_undo(work) if was in undone else was)
     finish.tell_parent(work)

@@ -34,7 +34,7 @@ _RETRYABLE = frozenset(
 
 def retry(work: Work, item: RetryRequested) -> None:
     """Take the run up again from its failed steps; nothing happens where there are none."""
-    if work.execution.state not in _RETRYABLE or "undo" in work.frontier:
+    if work.execution.state not in _RETRYABLE or _is_busy(work):
         return
     if not work.snapshot.whole:
         work.needs.whole = True
@@ -51,6 +51,10 @@ def retry(work: Work, item: RetryRequested) -> None:
         node = work.node(run)
         if node is not None:
             _begin_again(work, node, run, chosen_ids)
+
+
+def _is_busy(work: Work) -> bool:
+    return "undo" in work.frontier or "late" in work.frontier
 
 
 def _chosen(work: Work) -> list[StepRun]:

@@ -19,15 +19,7 @@ from orchestrator.engine.states import (
 from orchestrator.engine.steps import base, entry
 from orchestrator.engine.work import Stop, Work
 
-_NOT_DISPATCHED = frozenset(
-    {
-        None,
-        EntryState.UNCERTAIN,
-        EntryState.PLANNED,
-        EntryState.DELAYED,
-        EntryState.AWAITING_APPROVAL,
-    }
-)
+_IN_FLIGHT = frozenset({EntryState.RUNNING, EntryState.RETRY_WAIT})
 _ANSWERABLE = frozenset({None, EntryState.UNCERTAIN})
 """A question is about an effect that no plan deals with yet."""
 
@@ -203,15 +195,26 @@ def take_late_success(work: Work, run: StepRun, outcome: Succeeded) -> None:
         # Told twice: that it took effect is known, and the undo reckons with it.
         return
     if run.state.is_settled and run.entry_state in (EntryState.VOID, EntryState.COMPENSATED):
-        work.change(run, entry_state=EntryState.LATE_EFFECT)
-        work.tell("entry.late_effect", run)
+        _late_effect(work, run)
         return
-    if run.state is not StepState.UNKNOWN or run.entry_state not in _NOT_DISPATCHED:
+    if run.state is not StepState.UNKNOWN:
         return
     was_open = _close(work, run)
     is_followed = _was_followed(work, run, was_open=was_open)
     output: dict[str, object] = dict(outcome.output)
     _settle_known(work, run, StepState.COMPLETED, output=output, is_followed=is_followed)
+    if run.entry_state in _IN_FLIGHT:
+        # The undo may have come first: what it comes to says nothing (saga-semantics §2.3).
+        work.frontier.setdefault("late_for", []).append(run.id)
+
+
+def _late_effect(work: Work, run: StepRun) -> None:
+    """Mark an entry whose effect turned up after it was settled; a person must act."""
+    run = work.change(run, entry_state=EntryState.LATE_EFFECT)
+    work.tell("entry.late_effect", run)
+    undo = work.frontier.get("undo")
+    if undo is not None:
+        undo["left"] += 1
 
 
 def stop_cancelled(work: Work, run: StepRun) -> None:

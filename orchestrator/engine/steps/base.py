@@ -181,7 +181,13 @@ def settle(work: Work, run: StepRun, state: StepState, **columns: Any) -> StepRu
     if run.started_at is None:
         columns["started_at"] = work.now
     columns |= {"due_at": None, "wake_at": None}
-    columns |= entry.after(work, run, state, output=columns.get("output", run.output))
+    columns |= entry.after(
+        work,
+        run,
+        state,
+        output=columns.get("output", run.output),
+        partial=bool(columns.get("partial", run.partial)),
+    )
     run = work.change(run, state=state, **columns)
     end_attempt(work, run)
     work.tell(f"step.{state.value.lower()}", run, **told(run))

@@ -28,14 +28,19 @@ def arm(work: Work, node: Node, run: StepRun, *, child_has_undo: bool = False) -
 
 
 def after(
-    work: Work, run: StepRun, state: StepState, *, output: JSONObject | None
+    work: Work,
+    run: StepRun,
+    state: StepState,
+    *,
+    output: JSONObject | None,
+    partial: bool = False,
 ) -> dict[str, Any]:
     """Return the columns that the entry takes on when its step run comes to `state`."""
     if run.entry_state not in _UNDECIDED:
         return {}
     if state is StepState.COMPLETED:
         return {"entry_state": EntryState.ARMED, **_frozen(work, run, output)}
-    if state is StepState.UNKNOWN or (state is not StepState.CANCELLED and run.partial):
+    if state is StepState.UNKNOWN or (state is not StepState.CANCELLED and partial):
         uncertain = {"entry_state": EntryState.UNCERTAIN, **_frozen(work, run, output)}
         return uncertain if run.entry_state is EntryState.TENTATIVE else {}
     if state in (

@@ -53,13 +53,12 @@ def check_plan_counters(run: Run) -> None:
     """`undo` of the frontier says how many entries are open and how many are being undone."""
     undo = run.execution.frontier.get("undo")
     open_entries = [
-        step
-        for step in run.runs.values()
-        if step.entry_state
-        and step.entry_state.is_open
-        and step.entry_state is not EntryState.LATE_EFFECT
+        step for step in run.runs.values() if step.entry_state and step.entry_state.is_open
     ]
     if undo is None:
+        open_entries = [
+            step for step in open_entries if step.entry_state is not EntryState.LATE_EFFECT
+        ]
         assert not open_entries, [(step.position, step.entry_state) for step in open_entries]
         return
     assert run.state in (ExecutionState.COMPENSATING, ExecutionState.NEEDS_ATTENTION)
