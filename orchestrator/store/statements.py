@@ -6,7 +6,7 @@ connection.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -174,27 +174,46 @@ def insert(table: Table, rows: Sequence[Row], *, ignore_conflicts: bool = False)
         )
 
 
-def update(table: Table, rows: Sequence[Row], *, key: str = "id") -> None:
-    """Update rows by key; rows with the same columns go in one statement."""
+def update(
+    table: Table, rows: Sequence[Row], *, key: str = "id", counters: Collection[str] = ()
+) -> None:
+    """Update rows by key; rows with the same columns go in one statement.
+
+    A value of a counter is added to what the row has.
+    """
     shapes: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
         shapes.setdefault(tuple(sorted(row)), []).append(row)
     for columns, group in shapes.items():
-        _update_group(table, columns, group, key)
+        _update_group(table, columns, group, key, counters)
 
 
-def _update_group(table: Table, columns: Sequence[str], rows: Sequence[Row], key: str) -> None:
+def _update_group(
+    table: Table,
+    columns: Sequence[str],
+    rows: Sequence[Row],
+    key: str,
+    counters: Collection[str],
+) -> None:
     written = [column for column in columns if column != key]
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
-            sets = ", ".join(f"{column} = %s" for column in written)
+            sets = ", ".join(
+                f"{column} = {column} + %s" if column in counters else f"{column} = %s"
+                for column in written
+            )
             cursor.executemany(
                 f"UPDATE {table.name} SET {sets} WHERE {key} = %s",  # noqa: S608
                 [[sqlite_value(table.kinds[c], row[c]) for c in [*written, key]] for row in rows],
             )
             return
         shape = ", ".join(f"{column} {table.types[column]}" for column in columns)
-        sets = ", ".join(f"{column} = given.{column}" for column in written)
+        sets = ", ".join(
+            f"{column} = {table.name}.{column} + given.{column}"
+            if column in counters
+            else f"{column} = given.{column}"
+            for column in written
+        )
         cursor.execute(
             f"UPDATE {table.name} SET {sets} "  # noqa: S608
             f"FROM json_to_recordset(%s::json) AS given({shape}) "

@@ -43,6 +43,8 @@ from orchestrator.store.statements import table_of
 Rare = RecordLate | StorePlan | EndPlan | OpenApproval | CloseApproval
 """Commands written one by one: they come once in a run, or less."""
 
+ATTEMPT_COUNTERS = frozenset({"poll_count"})
+
 
 @dataclass(slots=True, kw_only=True)
 class Written:
@@ -174,7 +176,9 @@ def write(written: Written) -> None:
     statements.insert(table_of(StepRow), written.created)
     statements.update(table_of(StepRow), written.updated)
     statements.insert(table_of(Attempt), list(written.new_attempts.values()))
-    statements.update(table_of(Attempt), list(written.attempts.values()))
+    statements.update(
+        table_of(Attempt), list(written.attempts.values()), counters=ATTEMPT_COUNTERS
+    )
     statements.insert(table_of(ExecutionEvent), written.events)
     statements.update(table_of(Execution), written.executions)
     statements.insert(table_of(Notice), written.notices)
