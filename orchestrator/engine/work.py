@@ -253,7 +253,8 @@ class Work:
         found = self.snapshot.dynamic.get(defined_by) or self.branches.get(defined_by)
         if found is not None:
             return found
-        fork = self._created.get(defined_by)
+        is_new = defined_by in self._created or "dynamic" in self._updated.get(defined_by, ())
+        fork = self.runs[defined_by] if is_new else None
         outer = self.graph_of(fork.defined_by) if fork else None
         if fork is None or outer is None or fork.dynamic is None:
             self.needs.dynamic.add(defined_by)
