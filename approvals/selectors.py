@@ -14,6 +14,8 @@ from orchestrator.access.scoping import visible_to
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
+AT_MOST = 500
+"""Rows that a list of requests shows."""
 STATES = {"pending", "approved", "skipped", "stale"}
 
 
@@ -70,13 +72,39 @@ def waiting_for(
     rows = requests_visible_to(actor).order_by("deadline_at", "id")
     if state:
         rows = rows.filter(state=state.upper())
-    found = list(rows[:500])
-    return [row for row in found if not why_not(actor, row)] if mine else found
+    if mine:
+        return _decidable(actor, rows)
+    return list(rows[:AT_MOST])
+
+
+def _decidable(
+    actor: "User | None", rows: QuerySet[ApprovalRequest]
+) -> list[ApprovalRequest]:
+    """Keep what the actor may decide now; rights and groups are read once for all of them."""
+    if actor is None:
+        return []
+    held = visible_to(actor, rows, Permission.APPROVE_COMPENSATION)[:AT_MOST]
+    person = policy.Person(
+        username=actor.get_username(),
+        groups=frozenset(actor.groups.values_list("name", flat=True)),
+        holds_right=True,
+        is_active=actor.is_active,
+    )
+    return [
+        row
+        for row in held
+        if not policy.refusal(person, rule_of(row), concerned_of(row), _voters(row))
+    ]
+
+
+def _voters(request: ApprovalRequest) -> set[str]:
+    return {vote.user.get_username() for vote in request.votes.all() if vote.counted}
 
 
 def pending_count(actor: "User | None") -> int:
     """Return how many requests wait for this very actor."""
-    return len(waiting_for(actor, state="pending", mine=True))
+    rows = requests_visible_to(actor).filter(state=ApprovalRequest.PENDING)
+    return len(_decidable(actor, rows))
 
 
 def find_visible(actor: "User | None", approval_id: "UUID | str") -> ApprovalRequest | None:

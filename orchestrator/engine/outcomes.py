@@ -144,7 +144,8 @@ def classify_call_error(
     """Say what a call that came back without a usable answer means."""
     timed_out = error in _TIMEOUTS
     if plain:
-        return Failed(reason=reason, output=output, timed_out=timed_out)
+        # To Conductor a call that timed out is a failed one; only its own timeouts time a task out.
+        return Failed(reason=reason, output=output)
     default = HttpMeaning.NOT_APPLIED if error in _CERTAINLY_NOT_SENT else HttpMeaning.UNKNOWN
     key = _OVERRIDE_KEY.get(error)
     meaning = (_overridden(overrides, key) if key is not None else None) or default

@@ -5,6 +5,7 @@ rounds of the loops around it (`item@2.1`), so that they can be read back withou
 an author could have used.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -49,6 +50,10 @@ INSIDE_TYPES = ENGINE_TYPES | {
 }
 
 
+_SCRIPT_KEYS = {"INLINE": "expression", "LAMBDA": "scriptExpression"}
+_SCRIPT_DATA = re.compile(r"\$\{\$\.([\w-]+)")
+
+
 def is_outside(step_type: str) -> bool:
     """Tell whether steps of this type talk to the outside (product.md §3, `effect`)."""
     return step_type not in INSIDE_TYPES
@@ -68,6 +73,8 @@ class Node:
     loops: tuple[str, ...] = ()
     """References of the loops around it, outermost first."""
     effect: EffectClass = EffectClass.NONE
+    inputs: Mapping[str, JSONValue] = field(default_factory=dict)
+    """The template of its input."""
     roots: frozenset[str] = frozenset()
     """Roots that its input mapping reads."""
     undo_roots: frozenset[str] = frozenset()
@@ -221,7 +228,8 @@ def _node(
         parent=parent,
         loops=loops,
         effect=_effect(definition, step),
-        roots=_roots(step),
+        inputs=_inputs(definition, step),
+        roots=_roots(step, _inputs(definition, step)),
         undo_roots=_undo_roots(step),
         undo_reads_output=_undo_reads_output(step),
         fork=before.reference if before is not None and forks and step.type == "JOIN" else None,
@@ -245,7 +253,8 @@ def _add_attached(nodes: dict[str, Node], step: Step, loops: tuple[str, ...]) ->
                 owner=step.reference,
                 next=following,
                 loops=loops,
-                roots=_roots(task),
+                inputs=task.inputs,
+                roots=_roots(task, task.inputs),
             )
 
 
@@ -259,8 +268,26 @@ def _effect(definition: Definition, step: Step) -> EffectClass:
     return EffectClass.NONE
 
 
-def _roots(step: Step) -> frozenset[str]:
-    templates: list[JSONValue] = [dict(step.inputs), step.items]
+def _inputs(definition: Definition, step: Step) -> Mapping[str, JSONValue]:
+    """Return the template of a step's input; in a script, `${$.x}` is JavaScript's own.
+
+    It belongs to our expressions only where `x` is a root of them: `$.` stands for the script's data
+    everywhere else.
+    """
+    key = _SCRIPT_KEYS.get(step.type)
+    text = step.inputs.get(key) if key else None
+    if key is None or not isinstance(text, str) or "${$." not in text:
+        return step.inputs
+    known = {"workflow", *(inner.reference for inner in inner_steps(definition.tasks))}
+
+    def guarded(match: re.Match[str]) -> str:
+        return match[0] if match[1] in known else "$" + match[0]
+
+    return {**step.inputs, key: _SCRIPT_DATA.sub(guarded, text)}
+
+
+def _roots(step: Step, inputs: Mapping[str, JSONValue]) -> frozenset[str]:
+    templates: list[JSONValue] = [dict(inputs), step.items]
     if step.task_policy is not None:
         templates.append(dict(step.task_policy.input_template))
     if step.sub_workflow is not None:

@@ -43,7 +43,7 @@ def inputs_of(work: Work, node: Node, values: Mapping[str, Any]) -> dict[str, An
     A key that came out null takes the template's raw value (conductor/definitions.md §6).
     """
     template = task_policy(work, node).input_template
-    resolved = mapping.resolve(merged(template, node.step.inputs), values)
+    resolved = mapping.resolve(merged(template, node.inputs), values)
     assert isinstance(resolved, dict)
     for name, raw in template.items():
         if resolved.get(name) is None:
@@ -91,6 +91,9 @@ def schedule(
     """
     name = str(columns.pop("name", run.name))
     queue = work.snapshot.queues.get((run.type, name), "")
+    if not queue and run.type not in {"SIMPLE", "DYNAMIC"}:
+        # Work of a type that nobody here does is queued under its type (definitions.md §5.1).
+        name = run.type
     delay = node.step.start_delay
     run.input, run.name, run.queue = inputs, name, queue
     run.domain = "" if queue else domain_of(work, name)
