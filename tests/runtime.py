@@ -5,9 +5,22 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from approvals.models import ApprovalRequest, ApprovalVote
 from orchestrator import tasks
+from orchestrator.audit.models import AuditEntry
 from orchestrator.handlers import registry
-from orchestrator.models import Execution, ExecutionEvent, StepRun, WorkflowVersion
+from orchestrator.models import (
+    Attempt,
+    CompensationPlan,
+    Execution,
+    ExecutionEvent,
+    Notice,
+    StartKey,
+    StepRun,
+    Timer,
+    Workflow,
+    WorkflowVersion,
+)
 from orchestrator.services import executions, recovery, versions
 from tests.fakes import Clock, Shop
 
@@ -118,3 +131,27 @@ def _probe(shop: Shop) -> Any:
         return shop.probe(context)
 
     return probe
+
+
+def everything_stored() -> dict[str, list[Any]]:
+    """Return every row that a run, a start or an act of somebody writes, to compare with later."""
+    return {
+        model.__name__: sorted(model._default_manager.values_list(), key=str) for model in WRITTEN
+    }
+
+
+WRITTEN = (
+    Execution,
+    StepRun,
+    Attempt,
+    ExecutionEvent,
+    CompensationPlan,
+    Timer,
+    Notice,
+    StartKey,
+    Workflow,
+    WorkflowVersion,
+    AuditEntry,
+    ApprovalRequest,
+    ApprovalVote,
+)
