@@ -17,7 +17,7 @@ AT_ONCE = 64
 """Callers in one transition: enough to share its cost, few enough to lock briefly."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Ticket(Generic[_Item, _Result]):
     """One caller's item, and what became of it."""
 
