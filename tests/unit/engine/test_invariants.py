@@ -25,7 +25,7 @@ from orchestrator.engine.states import (
     StepState,
 )
 from tests.unit.engine import structure
-from tests.unit.engine.definitions import Document
+from tests.unit.engine.definitions import Document, saga, undone
 from tests.unit.engine.driver import Run, World
 from tests.unit.engine.player import Player, play
 from tests.unit.engine.shapes import definitions
@@ -310,6 +310,4 @@ def test_a_report_for_a_settled_step_is_kept_as_late():
 
 
 def _one_step() -> Document:
-    from tests.unit.engine.definitions import saga, undone
-
     return saga(undone("a"))
