@@ -1,8 +1,8 @@
 """What `decide` may answer: changes to store and messages to send, as data; performed by the store.
 
 A decision that lacks something answers with `Needs` alone (load it and decide again, in the same
-transaction), one that lacks the result of a script with `Question`s beside its commands (store what is
-decided; have them evaluated with no transaction open; decide again).
+transaction), one that lacks the result of a script with `Question`s beside its commands (store
+what is decided; have them evaluated with no transaction open; decide again).
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """`decide`: what an execution does next, given what it is and what has happened to it.
 
-The same code runs in production, in the simulator, in previews and in tests. It is pure: whatever it
-lacks it asks for, whatever it wants done it answers with.
+The same code runs in production, in the simulator, in previews and in tests. It is pure: whatever
+it lacks it asks for, whatever it wants done it answers with.
 """
 
 from collections.abc import Collection, Iterable

@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One fact; `type` is dotted and past tense (`step.completed`, `entry.armed`, `plan.stored`)."""
+    """One fact; `type` is dotted and past tense: `step.completed`, `entry.armed`."""
 
     type: str
     reference: str = ""

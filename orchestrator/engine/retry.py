@@ -1,6 +1,7 @@
 """Again, and when? Forward attempts by Conductor's rules, undo attempts by their own policy.
 
-Jitter is derived from the attempt's id: spread like chance, yet the same whenever it is decided again.
+Jitter is derived from the attempt's id: spread like chance, yet the same whenever it is decided
+again.
 """
 
 import hashlib
@@ -9,7 +10,7 @@ from orchestrator.engine.definition.model import RetryLogic, TaskPolicy, UndoRet
 
 LONGEST_DELAY = 2**31 - 1
 FREE_TRIES = 3
-"""Calls lost with a dead process that are made again without using up a retry (reliability.md §2.6)."""
+"""Lost calls that are made again without using up a retry (reliability.md §2.6)."""
 
 
 def spread(seed: str) -> float:

@@ -137,8 +137,8 @@ def undo_roots(
 ) -> dict[str, Any] | None:
     """Return the roots that an undo, probe or confirm step reads; None if some must be loaded.
 
-    The forward step is read from its own snapshot, other steps as they were before it, and the run's
-    variables as they were when it settled (saga-semantics §8).
+    The forward step is read from its own snapshot, other steps as they were before it, and the
+    run's variables as they were when it settled (saga-semantics §8).
     """
     found: dict[str, Any] = {}
     siblings = attached_references(owner) & names

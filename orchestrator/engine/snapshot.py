@@ -1,9 +1,9 @@
 """What `decide` may see: one execution at one moment, and what has happened to it.
 
-`StepRun` and `ExecutionView` have the columns of their rows (`orchestrator.models.execution`), ids as
-strings. A snapshot holds only what the decision needs: rows that inputs name, outputs that mappings
-read. What is missing is asked for with `Needs`, loaded, and decided again from the start, so that the
-cost of a step does not grow with the run (architecture.md §4).
+`StepRun` and `ExecutionView` have the columns of their rows (`orchestrator.models.execution`), ids
+as strings. A snapshot holds only what the decision needs: rows that inputs name, outputs that
+mappings read. What is missing is asked for with `Needs`, loaded, and decided again from the start,
+so that the cost of a step does not grow with the run (architecture.md §4).
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,9 @@
-"""A decision in the making: the snapshot's values, changed on copies, and what must be stored for it.
+"""A decision in the making: the snapshot's values, changed on copies, and what to store for it.
 
-Everything that decides gets the `Work` and calls its verbs. It checks every move against the tables of
-`states`, counts what is in motion, and writes the journal, so that the modules that decide can speak
-only of their rules. Nothing here touches the world; a `Work` that ends up wanting data is thrown away.
+Everything that decides gets the `Work` and calls its verbs. It checks every move against the
+tables of `states`, counts what is in motion, and writes the journal, so that the modules that
+decide can speak only of their rules. Nothing here touches the world; a `Work` that ends up wanting
+data is thrown away.
 """
 
 from collections import deque
@@ -48,7 +49,7 @@ class Stop:
     """Why forward work ends before its time."""
 
     trigger: str
-    """FAILURE, TIMEOUT, TERMINATE, CANCEL or PARENT (saga-semantics §5, T1–T4)."""
+    """FAILURE, TIMEOUT, TERMINATE, CANCEL or PARENT (saga-semantics §5, T1 to T4)."""
     outcome: ForwardResult
     failure: dict[str, Any] | None
     undo: bool | None = None
@@ -242,7 +243,7 @@ class Work:
         )
 
     def node(self, run: StepRun) -> Node | None:
-        """Return the step of a step run in its graph, or ask for the dynamic fork that defines it."""
+        """Return the step of a step run in its graph, or ask for the fork that defines it."""
         graph = self.graph_of(run.defined_by)
         return graph.nodes[run.reference] if graph else None
 

@@ -1,5 +1,6 @@
 """Attempts: taken by Celery workers and polling workers, and what they report."""
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,7 +26,7 @@ from orchestrator.failpoints import failpoint
 from orchestrator.handlers.base import ForwardView, Work
 from orchestrator.models import Attempt, AttemptLog, Execution, QueuePoll, Workflow
 from orchestrator.models import StepRun as StepRow
-from orchestrator.services import advance
+from orchestrator.services import advance, upkeep
 from orchestrator.services.advance import Keeping
 from orchestrator.services.errors import NotFound
 from orchestrator.services.retrying import retried
@@ -35,6 +36,8 @@ from orchestrator.store.statements import any_of, bound
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
+
+logger = logging.getLogger(__name__)
 
 MAX_REASON = 10_000
 MAX_OUTPUT = 3 * 2**20
@@ -53,15 +56,39 @@ def claim(*, step_run_id: str, queue: str, worker: str) -> list[Work]:
         return []
     keep = Keeping(queues=(queue,), limit=1, worker=worker)
     item = Claimed(step_run_id=step_run_id, worker=worker)
-    return _works(advance.drive(inputs={str(row): [item]}, keep=keep))
+    claimed = advance.drive(inputs={str(row): [item]}, keep=keep)
+    if claimed:
+        upkeep.note_claim()
+    return _works(claimed)
 
 
 def claim_due(*, queue: str, limit: int, worker: str) -> list[Work]:
     """Take step runs of any execution that have been waiting on a queue."""
     if drain.is_draining():
         return []
-    advanced = _claim_due(queue=queue, limit=limit, worker=worker)
-    return _works(advanced.claimed)
+    try:
+        claimed = _claim_due(queue=queue, limit=limit, worker=worker).claimed
+    except Exception:
+        logger.exception("claim_failed", extra={"queue": queue})
+        claimed = _claim_each(queue=queue, limit=limit, worker=worker)
+    if claimed:
+        upkeep.note_claim()
+    return _works(claimed)
+
+
+def _claim_each(*, queue: str, limit: int, worker: str) -> list[tuple[Loaded, StepRun]]:
+    """Claim one by one, so that an execution that cannot be loaded does not hold up its queue."""
+    claimed: list[tuple[Loaded, StepRun]] = []
+    found = claims.due_on_queue(queue=queue, limit=limit + BATCH, now=clock.now(), lock=False)
+    for due in found:
+        if len(claimed) >= limit:
+            break
+        item = Claimed(step_run_id=due.step_run_id, worker=worker)
+        try:
+            claimed += advance.transit(inputs={due.execution_id: [item]}).claimed
+        except Exception:
+            logger.exception("claim_failed", extra={"execution_id": due.execution_id})
+    return claimed
 
 
 @retried
@@ -115,9 +142,27 @@ def record_outcomes(*, results: Sequence[Result], keep: Keeping) -> list[Work]:
         ).inc()
     is_undo = any(result.work.direction is Direction.COMPENSATION for result in results)
     failpoint("undo_record.before" if is_undo else "record.before")
-    works = _works(advance.drive(inputs=inputs, keep=keep))
+    works = _works(_record(inputs, keep))
     failpoint("undo_record.after" if is_undo else "record.after")
     return works
+
+
+def _record(inputs: Mapping[str, Sequence[Input]], keep: Keeping) -> list[tuple[Loaded, StepRun]]:
+    """Write inputs of several executions together; one that cannot be written spoils no other."""
+    try:
+        return advance.drive(inputs=inputs, keep=keep)
+    except Exception:
+        if len(inputs) == 1:
+            raise
+        logger.exception("record_failed", extra={"executions": len(inputs)})
+    claimed: list[tuple[Loaded, StepRun]] = []
+    for key, items in inputs.items():
+        try:
+            claimed += advance.drive(inputs={key: items}, keep=keep)
+        except Exception:
+            # Its lease runs out; then the ticker meets the same trouble and says so again.
+            logger.exception("record_failed", extra={"execution_id": key})
+    return claimed
 
 
 def _works(claimed: Sequence[tuple[Loaded, StepRun]]) -> list[Work]:
@@ -187,10 +232,10 @@ def _forward_view(execution_id: str, entry: StepRun) -> ForwardView:
 def _deadline(loaded: Loaded, node: Node, run: StepRun, entry: StepRun | None) -> float:
     """Return how long the call may take; always shorter than the lease (reliability.md §2.8)."""
     if entry is None:
-        return base.deadline_seconds(node, policy_of(node.step, loaded.policies), run)
+        return base.deadline_seconds(policy_of(node.step, loaded.policies), run)
     compensation = load.graph_of_run(loaded, entry).nodes[entry.reference].step.compensation
     limit = compensation.retry.attempt_timeout_seconds if compensation else base.DEFAULT_DEADLINE
-    own = base.deadline_seconds(node, BUILT_IN_POLICY, run)
+    own = base.deadline_seconds(BUILT_IN_POLICY, run)
     return min(limit, own) if run.type == "HTTP" else limit
 
 

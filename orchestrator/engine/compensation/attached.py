@@ -42,7 +42,7 @@ def enter(work: Work, owner: Node, entry: StepRun, reference: str) -> bool:
     try:
         inputs = base.inputs_of(work, node, values)
     except ExpressionTooLarge as error:
-        run = base.begin_in_engine(work, node, run, {}, StepState.SCHEDULED)
+        run = base.begin_in_engine(work, run, {}, StepState.SCHEDULED)
         base.fail(work, node, run, str(error), error_class=ErrorClass.FAILED_TERMINAL)
         return True
     due.begin(work, node, run, inputs)

@@ -59,8 +59,8 @@ def _nearest_entries(
 def in_order(runs: Mapping[str, StepRun]) -> Sequence[StepRun]:
     """Return the step runs so that each comes after what caused it.
 
-    A JOIN, and what a loop enables, get causes that were scheduled later than they were, so the order
-    of scheduling alone would not do.
+    A JOIN, and what a loop enables, get causes that were scheduled later than they were, so the
+    order of scheduling alone would not do.
     """
     ordered: list[StepRun] = []
     seen: set[str] = set()

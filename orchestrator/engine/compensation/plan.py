@@ -1,4 +1,4 @@
-"""The plan: which entries are undone, in which order, and what cannot be undone (saga-semantics §5).
+"""The plan: what is undone, in which order, and what cannot be undone (saga-semantics §5).
 
 `make` is pure selection over the whole ledger, so that the preview is the plan (invariant 14).
 """

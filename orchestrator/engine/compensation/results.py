@@ -1,4 +1,4 @@
-"""What undo, probe and confirm attempts come to, and what operators and approvers decide about entries."""
+"""What undo, probe and confirm attempts come to, and what people decide about entries."""
 
 from typing import Any, assert_never
 
@@ -112,7 +112,7 @@ def _probe_returned(work: Work, run: StepRun) -> None:
     if step_run is None or node is None:
         return
     applied, output = probe_answer(run)
-    unknown.probed(work, node, step_run, applied, output)
+    unknown.probed(work, node, step_run, applied=applied, output=output)
 
 
 def probe_answer(run: StepRun) -> tuple[bool | None, Any]:

@@ -1,4 +1,4 @@
-"""Carrying a plan out: each entry's own road from PLANNED to settled (saga-semantics §2.3, §6, §9)."""
+"""Carrying a plan out: each entry's road from PLANNED to settled (saga-semantics §2.3, §6, §9)."""
 
 from dataclasses import asdict
 from typing import Any
@@ -45,7 +45,7 @@ def begin_plan(
     wanted: frozenset[str] | None = None,
     on_request: bool = False,
 ) -> bool:
-    """Make and store the plan; False if the ledger must be loaded first or nothing can be undone."""
+    """Make and store the plan; False if the ledger is not loaded or nothing can be undone."""
     if not work.snapshot.whole:
         work.needs.whole = True
         return False
@@ -268,7 +268,7 @@ def sent_of(task_type: str, inputs: dict[str, Any]) -> dict[str, Any]:
 def _rule(
     work: Work, compensation: Compensation, entry: StepRun, undo_input: dict[str, Any]
 ) -> bool | None:
-    """Ask the author's rule; true, null or an error asks people (saga-semantics §6, fail closed)."""
+    """Ask the author's rule; true, null or an error asks people (saga-semantics §6)."""
     script = compensation.approval_if
     if script is None:
         return True
@@ -335,7 +335,7 @@ def settle_delay(work: Work, node: Node, entry: StepRun) -> float:
         return said
     policy = base.task_policy(work, node)
     is_call = entry.type == "HTTP"
-    own = base.deadline_seconds(node, policy, entry) if is_call else policy.timeout_seconds
+    own = base.deadline_seconds(policy, entry) if is_call else policy.timeout_seconds
     return max(SETTLE_DELAY, own)
 
 
@@ -417,7 +417,8 @@ def _needs_nobody(
 def still_approved(work: Work, run: StepRun) -> bool:
     """Check, when a worker asks for an undo, that what was approved still is (invariant 30).
 
-    If not, the step run is withdrawn and people are asked again. A retry goes on with what was sent.
+    If not, the step run is withdrawn and people are asked again. A retry goes on with what was
+    sent.
     """
     entry = work.run(run.compensates or "")
     if entry is None:

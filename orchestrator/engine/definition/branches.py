@@ -1,11 +1,14 @@
-"""The branches of a dynamic fork, which come as data, compiled beside the definition they belong to."""
+"""The branches of a dynamic fork, which come as data, compiled beside their definition."""
 
 from collections.abc import Sequence
 
 from orchestrator.engine.canonical import JSONValue
 from orchestrator.engine.definition import document
 from orchestrator.engine.definition.graph import Graph, compile_branches
-from orchestrator.engine.definition.model import Step
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from orchestrator.engine.definition.model import Step
 
 
 def branches_of(outer: Graph, reference: str, documents: Sequence[JSONValue]) -> Graph:

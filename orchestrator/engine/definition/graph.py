@@ -271,8 +271,8 @@ def _effect(definition: Definition, step: Step) -> EffectClass:
 def _inputs(definition: Definition, step: Step) -> Mapping[str, JSONValue]:
     """Return the template of a step's input; in a script, `${$.x}` is JavaScript's own.
 
-    It belongs to our expressions only where `x` is a root of them: `$.` stands for the script's data
-    everywhere else.
+    It belongs to our expressions only where `x` is a root of them: `$.` stands for the script's
+    data everywhere else.
     """
     key = _SCRIPT_KEYS.get(step.type)
     text = step.inputs.get(key) if key else None

@@ -1,4 +1,4 @@
-"""What becomes of an attempt: taken, extended, ended, lost – and whether another one follows.
+"""What becomes of an attempt: taken, extended, ended, lost, and whether another one follows.
 
 The four outcomes and their consequences are saga-semantics §2.2 and §3; a plain definition follows
 conductor/definitions.md §7.
@@ -94,7 +94,7 @@ def lease_end(work: Work, node: Node, policy: TaskPolicy, run: StepRun) -> datet
     if run.direction is not Direction.FORWARD:
         return work.later(attached_deadline(work, run) + base.LEASE_GRACE)
     if run.queue:
-        return work.later(base.deadline_seconds(node, policy, run) + base.LEASE_GRACE)
+        return work.later(base.deadline_seconds(policy, run) + base.LEASE_GRACE)
     moments = [limit.at for limit in watch.limits(policy, run) if limit.at > work.now]
     return min(moments, default=None)
 
@@ -185,7 +185,7 @@ def cancel(work: Work, node: Node, run: StepRun) -> None:
     """
     reason = run.reason or "cancelled by the worker"
     if work.is_saga and run.doubt:
-        unknown.doubt(work, node, work.change(run, reason=reason), reason, may_retry=False)
+        unknown.doubt(work, node, work.change(run, reason=reason), may_retry=False)
     elif run.partial or node.step.optional:
         base.fail(work, node, run, reason)
     else:
@@ -247,7 +247,7 @@ def _failed(work: Work, node: Node, run: StepRun, outcome: Failed) -> None:
     run = work.change(run, **columns)
     if run.doubt and work.is_saga and not partial:
         # One attempt failed, but an earlier one may have taken effect: the step is unknown.
-        unknown.doubt(work, node, run, outcome.reason, may_retry=False)
+        unknown.doubt(work, node, run, may_retry=False)
         return
     base.fail(
         work, node, run, outcome.reason, error_class=error, output=outcome.output, partial=partial
@@ -262,7 +262,7 @@ def _unknown(work: Work, node: Node, run: StepRun, outcome: Unknown) -> None:
         return
     error = ErrorClass.TIMED_OUT if outcome.timed_out else ErrorClass.UNKNOWN
     run = work.change(run, doubt=True, reason=outcome.reason, error_class=error.value)
-    unknown.doubt(work, node, run, outcome.reason)
+    unknown.doubt(work, node, run)
 
 
 # ---- running out of time ---------------------------------------------------------------------
@@ -312,7 +312,7 @@ def _time_out_run(work: Work, node: Node, run: StepRun, reason: str, *, was_take
         pass  # Stopped with the run; it is settled when its child has ended.
     elif may_have_happened or (work.is_saga and run.doubt):
         run = work.change(run, doubt=True)
-        unknown.doubt(work, node, run, reason, may_retry=False)
+        unknown.doubt(work, node, run, may_retry=False)
     else:
         base.fail(work, node, run, reason, error_class=ErrorClass.TIMED_OUT, excusable=False)
     if work.stop is None and work.in_state(ExecutionState.RUNNING):

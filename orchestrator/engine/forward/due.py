@@ -90,7 +90,7 @@ def _open(work: Work, graph: Graph, node: Node, run: StepRun, *, join_on: list[s
         if node.step.items is not None:
             inputs["items"] = mapping.resolve(node.step.items, values)
     except ExpressionTooLarge as error:
-        run = base.begin_in_engine(work, node, run, {}, StepState.SCHEDULED)
+        run = base.begin_in_engine(work, run, {}, StepState.SCHEDULED)
         base.fail(work, node, run, str(error), error_class=ErrorClass.FAILED_TERMINAL)
         return
     if join_on is not None:
@@ -156,8 +156,8 @@ def follow(work: Work, run: StepRun) -> None:
 def is_excused(node: Node, run: StepRun) -> bool:
     """Tell whether a step run that did not succeed lets the run go on: `optional` (§7.3).
 
-    Where such a step failed by its attempts it is COMPLETED_WITH_ERRORS; what was unknown first and is
-    known not to have happened later keeps the state FAILED.
+    Where such a step failed by its attempts it is COMPLETED_WITH_ERRORS; what was unknown first
+    and is known not to have happened later keeps the state FAILED.
     """
     return node.step.optional and run.state in (StepState.FAILED, StepState.UNKNOWN)
 

@@ -129,7 +129,7 @@ def _cancel_scheduled(work: Work, node: Node, run: StepRun) -> None:
     _forget_timer(work, node, run)
     if run.doubt:
         run = work.change(run, state=StepState.RETRY_WAIT)
-        unknown.doubt(work, node, run, run.reason, may_retry=False)
+        unknown.doubt(work, node, run, may_retry=False)
     elif run.partial:
         base.fail(work, node, run, run.reason or "applied in part before the run was tried again")
     else:
@@ -141,7 +141,7 @@ def _end_retries(work: Work, node: Node, run: StepRun) -> None:
     _forget_timer(work, node, run)
     waiting = run.attempt_id
     if run.doubt:
-        unknown.doubt(work, node, run, run.reason, may_retry=False)
+        unknown.doubt(work, node, run, may_retry=False)
     else:
         base.fail(work, node, run, run.reason, error_class=_class_of(run))
     # The attempt that was waiting never began.

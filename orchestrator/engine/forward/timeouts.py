@@ -1,4 +1,4 @@
-"""What has run out of time: leases, Conductor's timeouts, waits, the run itself (definitions.md §7.2)."""
+"""What has run out of time: leases, timeouts, waits, the run itself (definitions.md §7.2)."""
 
 from datetime import datetime
 
@@ -25,7 +25,8 @@ def step_due(work: Work, node: Node, run: StepRun) -> None:
         return
     policy = base.task_policy(work, node, run)
     if run.state is StepState.RETRY_WAIT and run.type in watch.STARTED_BY_TIMER:
-        # What the engine begins by itself waits for the end of a pause; `decide._pause` rings again.
+        # What the engine begins by itself waits for the end of a pause; `decide._pause` rings
+        # again.
         if _reached(work, run.due_at) and not work.execution.paused:
             attempts.restart(work, node, run)
             return

@@ -1,7 +1,7 @@
 """An outcome that nobody knows: probe, try again with the same key, undo, or ask a person.
 
-saga-semantics §3 (`on_unknown`). A step is UNKNOWN *for good* when none of the ways has helped; until
-then it counts as in motion, under `doubts` in the frontier.
+saga-semantics §3 (`on_unknown`). A step is UNKNOWN *for good* when none of the ways has helped;
+until then it counts as in motion, under `doubts` in the frontier.
 """
 
 from orchestrator.engine.definition.graph import Node
@@ -24,7 +24,7 @@ _ANSWERABLE = frozenset({None, EntryState.UNCERTAIN})
 """A question is about an effect that no plan deals with yet."""
 
 
-def doubt(work: Work, node: Node, run: StepRun, reason: str, *, may_retry: bool = True) -> None:
+def doubt(work: Work, node: Node, run: StepRun, *, may_retry: bool = True) -> None:
     """Walk the ways of settling an unknown outcome, from the start."""
     _walk(work, node, run, node.step.on_unknown, may_retry=may_retry)
 
@@ -34,18 +34,18 @@ def _walk(
 ) -> None:
     for index, way in enumerate(ways):
         if way is OnUnknown.PROBE and node.step.probe is not None:
-            _probe(work, node, run, ways[index + 1 :], may_retry=may_retry)
+            _probe(work, run, ways[index + 1 :], may_retry=may_retry)
             return
         if way is OnUnknown.RETRY and may_retry and base.may_try_again(work, node, run):
             _retry(work, node, run)
             return
         if way is OnUnknown.COMPENSATE and can_undo_unknown(node):
-            _for_good(work, node, run, ask=False)
+            _for_good(work, run, ask=False)
             return
         if way is OnUnknown.ASK and _asks(node):
-            _for_good(work, node, run, ask=True)
+            _for_good(work, run, ask=True)
             return
-    _for_good(work, node, run, ask=_asks(node))
+    _for_good(work, run, ask=_asks(node))
 
 
 def can_undo_unknown(node: Node) -> bool:
@@ -69,9 +69,7 @@ def _retry(work: Work, node: Node, run: StepRun) -> None:
 # ---- the probe -------------------------------------------------------------------------------
 
 
-def _probe(
-    work: Work, node: Node, run: StepRun, rest: tuple[OnUnknown, ...], *, may_retry: bool
-) -> None:
+def _probe(work: Work, run: StepRun, rest: tuple[OnUnknown, ...], *, may_retry: bool) -> None:
     """Ask the participant whether the call took effect."""
     if run.state is not StepState.UNKNOWN:
         run = _mark(work, run)
@@ -92,7 +90,7 @@ def _mark(work: Work, run: StepRun) -> StepRun:
     return run
 
 
-def probed(work: Work, node: Node, run: StepRun, applied: bool | None, output: object) -> None:
+def probed(work: Work, node: Node, run: StepRun, *, applied: bool | None, output: object) -> None:
     """Take the probe's answer: applied, not applied, or it does not know either."""
     record = work.frontier.get("doubts", {}).pop(run.id, None)
     if record is None or run.state is not StepState.UNKNOWN:
@@ -126,7 +124,8 @@ def _settle_known(
 ) -> StepRun:
     """Move an UNKNOWN step run to what is known now; its consequences become due.
 
-    They have been taken where an optional step was left unknown and the run went on (`is_followed`).
+    They have been taken where an optional step was left unknown and the run went on
+    (`is_followed`).
     """
     columns: dict[str, object] = {"doubt": False, "ended_at": work.now}
     if state is StepState.COMPLETED:
@@ -153,7 +152,7 @@ def _was_followed(work: Work, run: StepRun, *, was_open: bool) -> bool:
 # ---- for good --------------------------------------------------------------------------------
 
 
-def _for_good(work: Work, node: Node, run: StepRun, *, ask: bool) -> None:
+def _for_good(work: Work, run: StepRun, *, ask: bool) -> None:
     """Leave the outcome unknown; a person is asked, or the plan deals with it."""
     work.frontier.get("doubts", {}).pop(run.id, None)
     if ask:

@@ -111,7 +111,7 @@ def schedule(
 
 
 def domain_of(work: Work, name: str) -> str:
-    """Return the domain of a worker step: the exact task name wins, else `*` (definitions.md §8.2)."""
+    """Return the domain of a worker step: the exact name wins, else `*` (definitions.md §8.2)."""
     domains = work.execution.domains
     chosen = domains.get(name) or domains.get("*") or ""
     last = chosen.split(",")[-1].strip()
@@ -140,9 +140,7 @@ def has_timer(work: Work, node: Node, run: StepRun) -> bool:
     return any(timed) or run.type in watch.STARTED_BY_TIMER
 
 
-def begin_in_engine(
-    work: Work, node: Node, run: StepRun, inputs: dict[str, Any], state: StepState
-) -> StepRun:
+def begin_in_engine(work: Work, run: StepRun, inputs: dict[str, Any], state: StepState) -> StepRun:
     """Add a step run that the engine does itself, in its first state: WAITING or SCHEDULED."""
     run.input, run.state, run.started_at = inputs, state, work.now
     run = _put(work, run)
@@ -216,7 +214,8 @@ def fail(
 
     `excusable` is False where not even `optional` helps (TIME_OUT_WF, definitions.md §7.2).
     """
-    # What waited for its next attempt is FAILED by the table of states; `due` excuses it all the same.
+    # What waited for its next attempt is FAILED by the table of states; `due` excuses it all the
+    # same.
     was_tried = run.state is not StepState.RETRY_WAIT
     excused = node.step.optional and excusable and run.direction is Direction.FORWARD and was_tried
     return settle(
@@ -303,8 +302,8 @@ def refresh_task_id(work: Work, node: Node, run: StepRun) -> StepRun:
     return work.change(run, input=inputs_of(work, node, values))
 
 
-def deadline_seconds(node: Node, policy: TaskPolicy, run: StepRun) -> float:
-    """Return how long one call of ours may take: the attempt's timeout, an HTTP call's own, or 60 s."""
+def deadline_seconds(policy: TaskPolicy, run: StepRun) -> float:
+    """Return how long a call of ours may take: the attempt's timeout, the call's own, or 60 s."""
     if run.type == "HTTP":
         request = run.input.get("http_request")
         fields = request if isinstance(request, dict) else run.input

@@ -16,12 +16,12 @@ def begin(work: Work, node: Node, run: StepRun, inputs: dict[str, Any]) -> None:
     try:
         branches = _branches(work, node, inputs)
     except ValueError as error:
-        run = base.begin_in_engine(work, node, run, inputs, StepState.SCHEDULED)
+        run = base.begin_in_engine(work, run, inputs, StepState.SCHEDULED)
         base.fail(work, node, run, str(error), error_class=ErrorClass.FAILED_TERMINAL)
         return
     run.dynamic = branches
     shown = {**inputs, "forkedTasks": [branch["taskReferenceName"] for branch in branches]}
-    run = base.begin_in_engine(work, node, run, shown, StepState.SCHEDULED)
+    run = base.begin_in_engine(work, run, shown, StepState.SCHEDULED)
     work.frontier["forked"] = int(work.frontier.get("forked", 0)) + 1
     base.complete(work, run)
 

@@ -1,4 +1,4 @@
-"""The ledger entry of a step run: armed before the call, settled with the step (saga-semantics §2.3)."""
+"""The ledger entry of a step run: armed before the call, settled with it (saga-semantics §2.3)."""
 
 from typing import Any
 

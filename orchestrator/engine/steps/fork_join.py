@@ -17,14 +17,14 @@ def begin_fork(work: Work, node: Node, run: StepRun, inputs: dict[str, Any]) -> 
         "forkedTasks": [step.reference for step in firsts],
         "forkedTaskDefs": [dict(step.document) for step in firsts],
     }
-    run = base.begin_in_engine(work, node, run, shown, StepState.SCHEDULED)
+    run = base.begin_in_engine(work, run, shown, StepState.SCHEDULED)
     base.complete(work, run)
 
 
 def begin_join(work: Work, node: Node, run: StepRun, inputs: dict[str, Any]) -> None:
     """Wait until every step that `joinOn` names is settled."""
     awaited = [str(name) for name in inputs.get("joinOn", node.step.join_on)]
-    run = base.begin_in_engine(work, node, run, {**inputs, "joinOn": awaited}, StepState.WAITING)
+    run = base.begin_in_engine(work, run, {**inputs, "joinOn": awaited}, StepState.WAITING)
     work.frontier.setdefault("joins", {})[run.position] = {
         "run": run.id,
         "left": len(set(awaited)),
@@ -96,7 +96,7 @@ def begin_exclusive_join(work: Work, node: Node, run: StepRun, inputs: dict[str,
     if not taken:
         defaults = step.default_exclusive_join
         taken = [end for name in defaults if (end := _in_round(work, node, run, name))]
-    run = base.begin_in_engine(work, node, run, inputs, StepState.SCHEDULED)
+    run = base.begin_in_engine(work, run, inputs, StepState.SCHEDULED)
     if taken and taken[0].state is StepState.FAILED and not step.permissive:
         base.fail(work, node, run, taken[0].reason)
         return

@@ -15,17 +15,17 @@ def begin(work: Work, node: Node, run: StepRun, inputs: dict[str, Any]) -> bool:
     items = inputs.pop("items", None) if node.step.items is not None else None
     if node.step.items is not None:
         if not isinstance(items, list):
-            run = base.begin_in_engine(work, node, run, inputs, StepState.SCHEDULED)
+            run = base.begin_in_engine(work, run, inputs, StepState.SCHEDULED)
             reason = f"{node.reference}: items is not a list"
             base.fail(work, node, run, reason, error_class=ErrorClass.FAILED_TERMINAL)
             return False
         run.dynamic = items
         if not items:
-            run = base.begin_in_engine(work, node, run, inputs, StepState.SCHEDULED)
+            run = base.begin_in_engine(work, run, inputs, StepState.SCHEDULED)
             base.complete(work, run, {"iteration": 0})
             return False
         inputs = {**inputs, "loopIndex": 0, "loopItem": items[0]}
-    run = base.begin_in_engine(work, node, run, inputs, StepState.WAITING)
+    run = base.begin_in_engine(work, run, inputs, StepState.WAITING)
     work.frontier.setdefault("loops", {})[run.position] = {"run": run.id, "round": 1, "last": []}
     return True
 
@@ -129,13 +129,11 @@ def _rounds(work: Work, node: Node, position: str, first: int, last: int) -> dic
 def _condition_data(work: Work, node: Node, run: StepRun, round_: int) -> dict[str, Any] | None:
     """Return what the condition sees as `$`: the loop's input, its steps' outputs, its own output.
 
-    Only steps whose names the script contains are loaded, so that a round costs the same however many
-    came before it.
+    Only steps whose names the script contains are loaded, so that a round costs the same however
+    many came before it.
     """
     condition = node.step.loop_condition
-    data: dict[str, Any] = {
-        key: value for key, value in run.input.items() if key not in {"keepLastN"}
-    }
+    data: dict[str, Any] = {key: value for key, value in run.input.items() if key != "keepLastN"}
     for reference in body_references(node):
         if reference not in condition:
             continue

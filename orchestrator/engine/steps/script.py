@@ -1,4 +1,4 @@
-"""INLINE, LAMBDA and JSON_JQ_TRANSFORM: scripts whose result is the step's output (§5.16, §5.18)."""
+"""INLINE, LAMBDA, JSON_JQ_TRANSFORM: scripts whose result is the output (definitions.md §5.16)."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ _EVALUATORS = frozenset({"javascript", "graaljs"})
 
 def begin(work: Work, node: Node, run: StepRun, inputs: dict[str, Any]) -> None:
     """Evaluate what needs no script at once; ask for the rest."""
-    run = base.begin_in_engine(work, node, run, inputs, StepState.SCHEDULED)
+    run = base.begin_in_engine(work, run, inputs, StepState.SCHEDULED)
     resume(work, node, run)
 
 

@@ -20,6 +20,6 @@ def begin_dynamic(work: Work, node: Node, run: StepRun, inputs: dict[str, Any]) 
     if isinstance(name, str) and name:
         base.schedule(work, node, run, inputs, name=name)
         return
-    run = base.begin_in_engine(work, node, run, inputs, StepState.SCHEDULED)
+    run = base.begin_in_engine(work, run, inputs, StepState.SCHEDULED)
     reason = f"DYNAMIC: the input {node.step.dynamic_name_param!r} does not name a task"
     base.fail(work, node, run, reason, error_class=ErrorClass.FAILED_TERMINAL)

@@ -1,4 +1,4 @@
-"""SUB_WORKFLOW: starts a child execution and waits for it (definitions.md §5.9, saga-semantics §3)."""
+"""SUB_WORKFLOW: starts a child and waits for it (definitions.md §5.9, saga-semantics §3)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -25,14 +25,14 @@ def begin(work: Work, node: Node, run: StepRun, inputs: dict[str, Any]) -> None:
     child, wrapped, is_dynamic = resolved
     run.input = {**wrapped, "workflowInput": inputs}
     if isinstance(child, str):
-        run = base.begin_in_engine(work, node, run, run.input, StepState.SCHEDULED)
+        run = base.begin_in_engine(work, run, run.input, StepState.SCHEDULED)
         base.fail(work, node, run, child, error_class=ErrorClass.FAILED_TERMINAL)
         return
     entry.arm(work, node, run, child_has_undo=child.has_undo)
     run.child_id = keys.child_id(work.execution.id, run.id, run.attempt)
-    run = base.begin_in_engine(work, node, run, run.input, StepState.WAITING)
+    run = base.begin_in_engine(work, run, run.input, StepState.WAITING)
     watch.watch(work, base.task_policy(work, node), run)
-    _lock(work, node, child)
+    _lock(work, child)
     start_child(work, node, run, child, is_dynamic=is_dynamic)
 
 
@@ -56,7 +56,7 @@ def start_again(work: Work, node: Node, run: StepRun) -> None:
     )
     work.do(ChangeAttempt(attempt_id=run.attempt_id, changes={"state": AttemptState.WAITING}))
     work.tell("step.waiting", run)
-    _lock(work, node, child)
+    _lock(work, child)
     start_child(work, node, run, child, is_dynamic=is_dynamic)
 
 
@@ -99,7 +99,7 @@ def _resolve(
     sub = node.step.sub_workflow
     if sub is None:
         return "SUB_WORKFLOW needs subWorkflowParam", {}, False
-    named = _named(work, node, run, sub)
+    named = _named(work, run, sub)
     if named is None:
         return None
     name, version, definition = named["name"], named["version"], named["definition"]
@@ -126,7 +126,7 @@ def _resolve(
     return child, wrapped, False
 
 
-def _named(work: Work, node: Node, run: StepRun, sub: SubWorkflow) -> Mapping[str, Any] | None:
+def _named(work: Work, run: StepRun, sub: SubWorkflow) -> Mapping[str, Any] | None:
     template = {
         "name": sub.name,
         "version": sub.version,
@@ -159,7 +159,7 @@ def _wanted_version(work: Work, name: str, version: Any) -> int | None:
     return int(locked) if isinstance(locked, int) else None
 
 
-def _lock(work: Work, node: Node, child: ChildVersion) -> None:
+def _lock(work: Work, child: ChildVersion) -> None:
     """Write a version resolved while running to the run's lock (saga-semantics §3)."""
     if work.is_saga and child.number and child.workflow_name not in work.execution.lock:
         work.set(lock={**work.execution.lock, child.workflow_name: child.number})

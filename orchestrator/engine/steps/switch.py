@@ -14,7 +14,7 @@ from orchestrator.engine.work import Work
 
 def begin(work: Work, node: Node, run: StepRun, inputs: dict[str, Any]) -> None:
     """Choose at once by value, or ask for the script's answer."""
-    run = base.begin_in_engine(work, node, run, inputs, StepState.SCHEDULED)
+    run = base.begin_in_engine(work, run, inputs, StepState.SCHEDULED)
     resume(work, node, run)
 
 
@@ -56,4 +56,4 @@ def branch(node: Node, run: StepRun) -> tuple[Step, ...]:
         case = (output.get("caseOutput") or [None])[0]
         return step.cases.get(str(case)) or step.default_case
     case = str(output.get("selectedCase"))
-    return step.cases[case] if case in step.cases else step.default_case
+    return step.cases.get(case, step.default_case)

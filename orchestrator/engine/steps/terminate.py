@@ -13,7 +13,7 @@ _STATUSES = {"COMPLETED", "FAILED", "TERMINATED"}
 
 def begin(work: Work, node: Node, run: StepRun, inputs: dict[str, Any]) -> None:
     """Ask for the stop of the run."""
-    run = base.begin_in_engine(work, node, run, inputs, StepState.SCHEDULED)
+    run = base.begin_in_engine(work, run, inputs, StepState.SCHEDULED)
     status = inputs.get("terminationStatus")
     if status not in _STATUSES:
         reason = f"terminationStatus {status!r} is not one of COMPLETED, FAILED, TERMINATED"

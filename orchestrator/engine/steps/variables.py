@@ -16,11 +16,11 @@ MAX_VARIABLES = 256 * 1024
 
 def begin_set_variable(work: Work, node: Node, run: StepRun, inputs: dict[str, Any]) -> None:
     """Make every input a run variable; too much of it fails the step for good."""
-    run = base.begin_in_engine(work, node, run, inputs, StepState.SCHEDULED)
+    run = base.begin_in_engine(work, run, inputs, StepState.SCHEDULED)
     variables = {**work.execution.variables, **inputs}
     size = len(json.dumps(variables, ensure_ascii=False).encode())
     if size > MAX_VARIABLES:
-        reason = f"The variables payload size: {size} is greater than the permissible limit: {MAX_VARIABLES} bytes"
+        reason = f"The variables take {size} bytes; the limit is {MAX_VARIABLES} bytes"
         base.fail(work, node, run, reason, error_class=ErrorClass.FAILED_TERMINAL)
         return
     work.set(variables=variables)
@@ -37,5 +37,5 @@ def begin_set_variable(work: Work, node: Node, run: StepRun, inputs: dict[str, A
 
 def begin_noop(work: Work, node: Node, run: StepRun, inputs: dict[str, Any]) -> None:
     """Complete at once."""
-    run = base.begin_in_engine(work, node, run, inputs, StepState.SCHEDULED)
+    run = base.begin_in_engine(work, run, inputs, StepState.SCHEDULED)
     base.complete(work, run)

@@ -17,21 +17,21 @@ def begin(work: Work, node: Node, run: StepRun, inputs: dict[str, Any]) -> None:
     try:
         due_at = _due_at(work, inputs)
     except MalformedTime as error:
-        run = base.begin_in_engine(work, node, run, inputs, StepState.SCHEDULED)
+        run = base.begin_in_engine(work, run, inputs, StepState.SCHEDULED)
         base.fail(work, node, run, str(error), error_class=ErrorClass.FAILED_TERMINAL)
         return
     if due_at is not None and due_at <= work.now:
-        run = base.begin_in_engine(work, node, run, inputs, StepState.SCHEDULED)
+        run = base.begin_in_engine(work, run, inputs, StepState.SCHEDULED)
         base.complete(work, run)
         return
     run.due_at = due_at
-    run = base.begin_in_engine(work, node, run, inputs, StepState.WAITING)
+    run = base.begin_in_engine(work, run, inputs, StepState.WAITING)
     _watch(work, node, run)
 
 
 def begin_human(work: Work, node: Node, run: StepRun, inputs: dict[str, Any]) -> None:
     """Wait for an update."""
-    run = base.begin_in_engine(work, node, run, inputs, StepState.WAITING)
+    run = base.begin_in_engine(work, run, inputs, StepState.WAITING)
     _watch(work, node, run)
 
 
