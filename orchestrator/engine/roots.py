@@ -157,7 +157,7 @@ def undo_roots(
     if "workflow" in names:
         found["workflow"] = workflow_root(work.execution, entry.variables)
     if "compensation" in names:
-        found["compensation"] = compensation_root(work, owner, entry)
+        found["compensation"] = compensation_root(work, owner, entry, own)
     if work.needs:
         return None
     if OWN_TASK_ID in names and own is not None:
@@ -195,16 +195,19 @@ def _in_its_round(work: Work, run: StepRun, owner: Node, entry: StepRun) -> dict
     return root
 
 
-def compensation_root(work: Work, owner: Node, entry: StepRun) -> dict[str, Any]:
+def compensation_root(
+    work: Work, owner: Node, entry: StepRun, own: StepRun | None
+) -> dict[str, Any]:
     """Return what `${compensation.…}` reads (product.md §3)."""
     execution, plan = work.execution, work.active_plan()
-    several = owner.step.compensation is not None and len(owner.step.compensation.tasks) > 1
+    tasks = owner.step.compensation.tasks if owner.step.compensation else ()
+    reference = own.reference if own else (tasks[0].reference if tasks else "")
     return {
         "reason": plan.reason if plan else (execution.failure or {}).get("message"),
         "trigger": plan.trigger if plan else None,
         "failure": execution.failure,
         "forwardKey": keys.forward_key(execution.id, entry.position, entry.epoch),
-        "key": keys.undo_key(entry.id, entry.round, entry.reference if several else ""),
+        "key": keys.undo_key(entry.id, entry.round, reference if len(tasks) > 1 else ""),
         "round": entry.round,
         "variables": execution.variables,
         "iterations": None,
