@@ -1,5 +1,6 @@
 """Queues of polled tasks: how much waits in each, and who asked when."""
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from django.db.models import Count, Q, QuerySet
@@ -15,9 +16,12 @@ if TYPE_CHECKING:
 POLLS_AT_MOST = 1000
 
 
-def queue_sizes(*, actor: "User | None") -> dict[str, int]:
+def queue_sizes(*, actor: "User | None", queues: Collection[str] | None = None) -> dict[str, int]:
     """Return how many tasks wait, by queue; a domain stands before the name."""
-    rows = _waiting(actor).values_list("name", "domain").annotate(waiting=Count("pk"))
+    waiting = _waiting(actor)
+    if queues is not None:
+        waiting = waiting.filter(name__in={queue.rpartition(":")[2] for queue in queues})
+    rows = waiting.values_list("name", "domain").annotate(waiting=Count("pk"))
     return {queue_name(name, domain): int(count) for name, domain, count in rows}
 
 

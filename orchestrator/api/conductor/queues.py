@@ -24,8 +24,8 @@ class SizesView(ConductorView):
 
     def get(self, request: Request) -> Response:
         """Answer how much waits for each `taskType` asked for."""
-        sizes = conductor_queues.queue_sizes(actor=actor_of(request))
         asked = request.query_params.getlist("taskType")
+        sizes = conductor_queues.queue_sizes(actor=actor_of(request), queues=asked)
         return Response({name: sizes.get(name, 0) for name in asked})
 
 

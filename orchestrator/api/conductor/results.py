@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.access.errors import NotFound
 from orchestrator.api.conductor import base, mapping
 from orchestrator.selectors import conductor, conductor_waits
 from orchestrator.services.errors import Malformed
@@ -69,18 +70,28 @@ def result(
     }
     if wish.strategy == "TARGET_WORKFLOW":
         return mapping.without_nulls({**mapping.run_json(target), **head})
-    blocking = conductor_waits.find_blocking_task(execution_id=execution_id)
+    blocking = _blocking_task(actor, execution_id)
     if wish.strategy == "BLOCKING_WORKFLOW":
-        key = blocking.execution.pk if blocking is not None else execution_id
-        # A child may belong to a workflow that the caller has no role on; the signal reaches it.
-        row = conductor.run_row(
-            execution=blocking.execution if blocking is not None else target.execution,
-            with_tasks=True,
+        row = (
+            conductor.run_row(execution=blocking.execution, with_tasks=True)
+            if blocking is not None
+            else target
         )
-        return mapping.without_nulls({**mapping.run_json(row), **head, "workflowId": str(key)})
+        return mapping.without_nulls({**mapping.run_json(row), **head})
     if blocking is None:
         return None
     return mapping.without_nulls({**_task(blocking), **head})
+
+
+def _blocking_task(actor: User, execution_id: UUID) -> TaskRow | None:
+    """Return what blocks, unless it stands in a child that the caller may not see."""
+    found = conductor_waits.find_blocking_task(execution_id=execution_id)
+    if found is None:
+        return None
+    try:
+        return conductor.find_task(actor=actor, task_id=str(found.attempt.pk))
+    except NotFound:
+        return None
 
 
 def _task(row: TaskRow) -> dict[str, Any]:

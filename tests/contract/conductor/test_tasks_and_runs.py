@@ -225,3 +225,18 @@ def test_query_is_read(query: str, expected: list[tuple[str, str, tuple[str, ...
 def test_query_that_cannot_be_read_is_refused(query: str) -> None:
     with pytest.raises(Malformed):
         search.conditions_of(query)
+
+
+def test_execute_answers_what_blocks(caller: Caller) -> None:
+    hold = {"name": "hold", "taskReferenceName": "hold", "type": "WAIT"}
+    name = caller.define(hold)
+    path = f"/workflow/execute/{name}/0?requestId=r1&waitForSeconds=5"
+
+    run = caller.call("POST", path, {"name": name})
+    task = caller.call("POST", f"{path}&returnStrategy=BLOCKING_TASK", {"name": name})
+
+    assert (run["responseType"], run["status"]) == ("TARGET_WORKFLOW", "RUNNING")
+    assert (run["workflowId"], run["requestId"]) == (run["targetWorkflowId"], "r1")
+    assert "signalTimeout" not in run
+    assert (task["responseType"], task["referenceTaskName"]) == ("BLOCKING_TASK", "hold")
+    assert task["workflowId"] == task["targetWorkflowId"]
