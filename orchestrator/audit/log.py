@@ -25,7 +25,7 @@ class AuditError(Exception):
     """The trail cannot be written; what was to be recorded must not happen either."""
 
 
-def record(  # noqa: PLR0913  # a row has that many columns
+def record(  # a row has that many columns
     action: str,
     subject: object,
     actor: User | None,

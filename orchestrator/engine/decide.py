@@ -231,10 +231,11 @@ def _cancelled(work: Work, item: Cancelled) -> None:
         stop |= by
         if not item.compensate:
             work.frontier.pop("questions", None)
-    elif work.in_state(ExecutionState.STOPPING) and item.compensate:
+        return
+    asks_for_undo = item.compensate and stopping.wants_undo(work) is not True
+    if work.in_state(ExecutionState.STOPPING) and asks_for_undo:
         # A cancel never takes an undo away, but it may ask for one (saga-semantics §5).
-        if stopping.wants_undo(work) is not True:
-            work.frontier["stop"] |= {**by, "trigger": "CANCEL"}
+        work.frontier["stop"] |= {**by, "trigger": "CANCEL"}
 
 
 def _stop(trigger: str, reason: str, *, undo: bool, actor: str) -> Stop:

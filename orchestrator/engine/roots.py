@@ -1,4 +1,4 @@
-"""What `${…}` expressions of a step may read: `workflow`, other steps, and in an undo `compensation`.
+"""What `${…}` expressions of a step may read: `workflow`, steps, and in an undo `compensation`.
 
 The words and statuses are Conductor's (conductor/definitions.md §6, api.md §14): expressions were
 written against them.

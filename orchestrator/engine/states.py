@@ -66,7 +66,7 @@ class StepState(StrEnum):
 
     @property
     def is_settled(self) -> bool:
-        """Tell whether the step run has its result; UNKNOWN is a result too, until someone knows."""
+        """Tell whether the step run has its result; UNKNOWN is one too, until someone knows."""
         return self in SETTLED_STEPS
 
     @property

@@ -62,7 +62,7 @@ def _mark_running(work: Work, entry: StepRun, run: StepRun) -> None:
 
 
 def begin_again(work: Work, owner: Node, entry: StepRun, run: StepRun) -> bool:
-    """Begin a failed or withdrawn undo step once more, with the key it had (operator RETRY, §12)."""
+    """Begin a failed or withdrawn undo step once more, with the key it had (§12)."""
     graph = work.graph_of(entry.defined_by)
     if graph is None:
         return False

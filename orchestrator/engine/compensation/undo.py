@@ -402,7 +402,7 @@ def _approval_holds(work: Work, entry: StepRun) -> bool:
 def _needs_nobody(
     work: Work, compensation: Compensation, entry: StepRun, undo_input: dict[str, Any]
 ) -> bool:
-    """Evaluate the policy of an entry that nobody has agreed to once more; ask people if it says so."""
+    """Evaluate the policy of an entry that nobody has agreed to once more."""
     asks = True
     if compensation.policy is UndoPolicy.APPROVAL_IF:
         answer = _rule(work, compensation, entry, undo_input)
@@ -479,7 +479,7 @@ def returned(work: Work, run: StepRun) -> None:
 
 
 def attempt_failed(work: Work, run: StepRun, *, reason: str, terminal: bool) -> None:
-    """Decide whether a failed or unknown undo attempt is tried again: own policy, own counter (§9)."""
+    """Decide whether a failed or unknown undo attempt is tried again: own policy, own count (§9)."""
     entry = work.run(run.compensates or "")
     node = work.node(entry) if entry else None
     compensation = node.step.compensation if node else None

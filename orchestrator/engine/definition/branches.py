@@ -1,11 +1,11 @@
 """The branches of a dynamic fork, which come as data, compiled beside their definition."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from orchestrator.engine.canonical import JSONValue
 from orchestrator.engine.definition import document
 from orchestrator.engine.definition.graph import Graph, compile_branches
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from orchestrator.engine.definition.model import Step

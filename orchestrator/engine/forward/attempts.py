@@ -69,7 +69,7 @@ def take(work: Work, node: Node, run: StepRun, worker: str) -> None:
     goes_on = run.state is StepState.WAITING and run.started_at is not None
     columns = {} if goes_on else {"started_at": work.now}
     run = work.change(run, state=StepState.DISPATCHED, wake_at=None, rings=0, **columns)
-    run = work.change(run, due_at=lease_end(work, node, policy, run))
+    run = work.change(run, due_at=lease_end(work, policy, run))
     if run.direction is Direction.FORWARD and base.has_timer(work, node, run):
         work.forget("STEP", run.id)
     changes = {
@@ -89,7 +89,7 @@ def take(work: Work, node: Node, run: StepRun, worker: str) -> None:
             work.tell("entry.running", entry)
 
 
-def lease_end(work: Work, node: Node, policy: TaskPolicy, run: StepRun) -> datetime | None:
+def lease_end(work: Work, policy: TaskPolicy, run: StepRun) -> datetime | None:
     """Return when this attempt will be looked at again: its lease, or the first of its timeouts."""
     if run.direction is not Direction.FORWARD:
         return work.later(attached_deadline(work, run) + base.LEASE_GRACE)
@@ -119,7 +119,7 @@ def extend(work: Work, item: Extended) -> None:
     if node is not None:
         policy = base.task_policy(work, node, run)
         run = work.change(run)
-        work.change(run, due_at=lease_end(work, node, policy, run))
+        work.change(run, due_at=lease_end(work, policy, run))
 
 
 # ---- ending ----------------------------------------------------------------------------------
@@ -269,7 +269,7 @@ def _unknown(work: Work, node: Node, run: StepRun, outcome: Unknown) -> None:
 
 
 def lose(work: Work, node: Node, run: StepRun) -> None:
-    """Take a lease that ran out without a word: nobody can say what happened (reliability.md §2.6)."""
+    """Take a lease that ran out: nobody can say what happened (reliability.md §2.6)."""
     reason = "the worker went away without reporting"
     repeatable = not work.is_saga or node.effect is EffectClass.NONE
     if repeatable and run.lost < retry.FREE_TRIES and work.in_state(ExecutionState.RUNNING):

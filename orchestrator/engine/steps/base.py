@@ -28,7 +28,7 @@ RING_AFTER = 10
 
 
 def task_policy(work: Work, node: Node, run: StepRun | None = None) -> TaskPolicy:
-    """Return the TaskDef that holds for a step in this run; of DYNAMIC, that of the task it named."""
+    """Return the TaskDef that holds for a step in this run; of DYNAMIC, of the task it named."""
     if run is None or run.type != "DYNAMIC" or run.name == node.step.name:
         return policy_of(node.step, work.snapshot.policies)
     if run.name not in work.snapshot.policies:

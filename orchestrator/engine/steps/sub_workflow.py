@@ -95,7 +95,7 @@ def stop_child(work: Work, run: StepRun, reason: str, *, undo: bool) -> None:
 def _resolve(
     work: Work, node: Node, run: StepRun
 ) -> tuple[ChildVersion | str, dict[str, Any], bool] | None:
-    """Return the child's version (or what is wrong), the wrapped input, and whether it is inline."""
+    """Return the child's version (or what is wrong), the input, and whether it is inline."""
     sub = node.step.sub_workflow
     if sub is None:
         return "SUB_WORKFLOW needs subWorkflowParam", {}, False

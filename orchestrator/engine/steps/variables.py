@@ -35,7 +35,7 @@ def begin_set_variable(work: Work, node: Node, run: StepRun, inputs: dict[str, A
     base.complete(work, run)
 
 
-def begin_noop(work: Work, node: Node, run: StepRun, inputs: dict[str, Any]) -> None:
+def begin_noop(work: Work, _node: Node, run: StepRun, inputs: dict[str, Any]) -> None:
     """Complete at once."""
     run = base.begin_in_engine(work, run, inputs, StepState.SCHEDULED)
     base.complete(work, run)
