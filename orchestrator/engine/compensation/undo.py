@@ -479,7 +479,7 @@ def returned(work: Work, run: StepRun) -> None:
 
 
 def attempt_failed(work: Work, run: StepRun, *, reason: str, terminal: bool) -> None:
-    """Decide whether a failed or unknown undo attempt is tried again: own policy, own count (§9)."""
+    """Decide whether a failed or unknown undo attempt is made again: own policy, own count (§9)."""
     entry = work.run(run.compensates or "")
     node = work.node(entry) if entry else None
     compensation = node.step.compensation if node else None
