@@ -5,18 +5,16 @@ lock, where the state is read again (reliability.md §3.4). Two tickers or twent
 """
 
 import logging
-import os
-import socket
+import time
 from collections.abc import Iterable
-from datetime import timedelta
 
 from django.db import transaction
 from django.db.models import Min
 
 from orchestrator import dispatch, metrics
 from orchestrator.engine.snapshot import StepDue
-from orchestrator.models import Execution, StepRun, StoredAnswer, Timer, Worker
-from orchestrator.services import advance
+from orchestrator.models import Execution, StepRun, Timer
+from orchestrator.services import advance, upkeep
 from orchestrator.services.retrying import retried
 from orchestrator.store import claims, clock, rings
 
@@ -26,7 +24,8 @@ BATCH = 200
 AT_ONCE = 32
 """Executions in one transition: enough to share a commit, few enough to lock briefly."""
 LONGEST_PAUSE = 1.0
-ANSWERS_KEPT = timedelta(hours=24)
+FAILING_SECONDS = 60.0
+"""How long an execution that cannot be advanced is left alone, so that it holds up no other."""
 
 
 def tick() -> float:
@@ -34,14 +33,33 @@ def tick() -> float:
     _advance(_due_executions())
     _expire()
     _ring()
-    _sign_in()
+    upkeep.sign_in()
+    upkeep.now_and_then()
     return _pause()
 
 
 def _due_executions() -> list[str]:
     now = clock.now()
     timed = claims.due_timers(now=now, limit=BATCH)
-    return list(dict.fromkeys([*timed, *claims.due_executions(now=now, limit=BATCH)]))
+    due = dict.fromkeys([*timed, *claims.due_executions(now=now, limit=BATCH)])
+    return [key for key in due if not _is_failing(key)]
+
+
+_failing: dict[str, float] = {}
+"""Execution → moment of the monotonic clock until which it is left alone."""
+
+
+def _is_failing(key: str) -> bool:
+    """Tell whether an execution could not be advanced a moment ago."""
+    until = _failing.get(key)
+    if until is None or time.monotonic() < until:
+        return until is not None
+    del _failing[key]
+    return False
+
+
+def _has_failed(key: str) -> None:
+    _failing[key] = time.monotonic() + FAILING_SECONDS
 
 
 def _advance(ids: list[str]) -> None:
@@ -61,6 +79,7 @@ def _one_by_one(ids: Iterable[str]) -> None:
             advance.drive(inputs={}, due=[key])
         except Exception:
             logger.exception("advance_failed", extra={"execution_id": key})
+            _has_failed(key)
 
 
 def _expire() -> None:
@@ -68,6 +87,8 @@ def _expire() -> None:
     expired = claims.expired_leases(now=clock.now(), limit=BATCH)
     inputs: dict[str, list[StepDue]] = {}
     for due in expired:
+        if _is_failing(due.execution_id):
+            continue
         inputs.setdefault(due.execution_id, []).append(StepDue(step_run_id=due.step_run_id))
     for key, items in inputs.items():
         try:
@@ -75,6 +96,7 @@ def _expire() -> None:
             metrics.LEASES_LOST.inc(len(items))
         except Exception:
             logger.exception("lease_failed", extra={"execution_id": key})
+            _has_failed(key)
 
 
 @retried
@@ -86,18 +108,11 @@ def _ring() -> None:
         metrics.REPAIRS_RUNG.labels(kind="step").inc(len(ids))
 
 
-def _sign_in() -> None:
-    """Say that this host's ticker is alive; tidy up what is kept for a day only."""
-    now = clock.now()
-    host = f"{socket.gethostname()}:{os.getpid()}"
-    Worker.objects.update_or_create(host=host, defaults={"last_tick_at": now})
-    if now.second == 0:
-        StoredAnswer.objects.filter(created_at__lt=now - ANSWERS_KEPT).delete()
-        Worker.objects.filter(last_tick_at__lt=now - ANSWERS_KEPT).delete()
-
-
 def _pause() -> float:
     """Return how long nothing that we know of will be due."""
+    if _failing:
+        # What cannot be advanced stays due; looking at it without end would help nobody.
+        return LONGEST_PAUSE
     now = clock.now()
     moments = (
         Timer.objects.aggregate(first=Min("due_at"))["first"],

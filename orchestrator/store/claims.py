@@ -16,6 +16,12 @@ from orchestrator.models import Execution, Notice, StepRun, Timer
 from orchestrator.store import statements
 from orchestrator.store.statements import moment, table_of
 
+# What the claim would refuse anyway must not stand before others in the queue: the same rule as
+# `attempts.is_claimable` of the engine.
+_DISPATCHABLE = (
+    "((s.direction = 'FORWARD' AND e.state = 'RUNNING' AND NOT (e.paused AND e.is_saga)) "
+    "OR (s.direction <> 'FORWARD' AND NOT e.paused))"
+)
 _CLAIMABLE = "('SCHEDULED', 'RETRY_WAIT', 'WAITING')"
 # One statement names the types that no worker takes, whatever they are called.
 _NOT_FOR_WORKERS = ", ".join(f"'{name}'" for name in sorted(ENGINE_TYPES))
@@ -30,13 +36,16 @@ class Due:
     queue: str = ""
 
 
-def due_on_queue(*, queue: str, limit: int, now: datetime) -> list[Due]:
-    """Return step runs that a Celery worker of this queue may take, the longest due first."""
+def due_on_queue(*, queue: str, limit: int, now: datetime, lock: bool = True) -> list[Due]:
+    """Return step runs that a Celery worker of this queue may take, the longest due first.
+
+    Without `lock` what others hold is among them, and no transaction is needed.
+    """
     condition = (
         "s.queue = %s AND s.state IN ('SCHEDULED', 'RETRY_WAIT') AND s.due_at <= %s "
         "ORDER BY s.due_at"
     )
-    return _candidates(condition, [queue, moment(now)], limit)
+    return _candidates(condition, [queue, moment(now)], limit, lock=lock)
 
 
 def due_for_polling(
@@ -60,16 +69,18 @@ def due_for_polling(
     return _candidates(condition + " ORDER BY s.priority DESC, s.due_at, s.id", parameters, limit)
 
 
-def _candidates(condition: str, parameters: Sequence[Any], limit: int) -> list[Due]:
+def _candidates(
+    condition: str, parameters: Sequence[Any], limit: int, *, lock: bool = True
+) -> list[Due]:
     steps, executions = table_of(StepRun), table_of(Execution)
     is_sqlite = connection.vendor == "sqlite"
     ids = "s.id, s.execution_id" if is_sqlite else "s.id::text, s.execution_id::text"
-    skip = "" if is_sqlite else " FOR NO KEY UPDATE OF e SKIP LOCKED"
+    skip = "" if is_sqlite or not lock else " FOR NO KEY UPDATE OF e SKIP LOCKED"
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT {ids}, s.queue FROM {steps.name} s "  # noqa: S608
             f"JOIN {executions.name} e ON e.id = s.execution_id "
-            f"WHERE {condition} LIMIT %s{skip}",
+            f"WHERE {_DISPATCHABLE} AND {condition} LIMIT %s{skip}",
             [*parameters, limit],
         )
         rows = cursor.fetchall()

@@ -74,9 +74,16 @@ def cluster(shop: Participants, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 def start_worker(machine: Machine, **variables: str) -> ManagedProcess:
     """Start a worker and wait until both its pools read their queues."""
-    worker = machine.start("worker", "--concurrency=1", "--calls-concurrency=4", **variables)
-    until(lambda: worker.output().count(" ready.") >= 2, "a worker is ready")
-    return worker
+    return start_workers(machine, 1, **variables)[0]
+
+
+def start_workers(machine: Machine, count: int, **variables: str) -> list[ManagedProcess]:
+    """Start several workers at once."""
+    sizes = ("--concurrency=1", "--calls-concurrency=4")
+    workers = [machine.start("worker", *sizes, **variables) for _ in range(count)]
+    for worker in workers:
+        until(lambda worker=worker: worker.output().count(" ready.") >= 2, "a worker is ready")
+    return workers
 
 
 @pytest.fixture(scope="session")

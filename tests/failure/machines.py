@@ -133,9 +133,12 @@ class Machine:
             self.token = self._send("POST", "/api/token", key, {}).json()["token"]
         return self._send("POST", path, body, {"X-Authorization": self.token, **headers})
 
-    def run(self, workflow: str = "everything", *, refuse: str = "", slow: str = "") -> "Run":
+    def run(
+        self, workflow: str = "everything", *, refuse: str = "", slow: str = "", meet: str = ""
+    ) -> "Run":
         """Describe a run that is not started yet; its key makes starting it twice harmless."""
-        given = {"shop": self.participants.url, "refuse": refuse, "slow": slow}
+        shop = self.participants.url
+        given = {"shop": shop, "refuse": refuse, "slow": slow, "meet": meet}
         return Run(machine=self, workflow=workflow, input=given, key=uuid.uuid4().hex)
 
     def rows(self, statement: str) -> list[tuple[Any, ...]]:
@@ -255,10 +258,11 @@ class Run:
 # ---- dying -------------------------------------------------------------------------------------
 
 
-def failpoint(name: str, folder: Path, count: int = 1) -> dict[str, str]:
-    """Return the variables that kill the first process which comes to this moment."""
+def failpoints(folder: Path, **counts: int) -> dict[str, str]:
+    """Return the variables that kill whichever process comes first to each of these moments."""
     folder.mkdir(parents=True, exist_ok=True)
-    return {"AMENDS_FAILPOINTS": f"{name}=kill:{count}", "AMENDS_FAILPOINTS_DIR": str(folder)}
+    text = ",".join(f"{name}=kill:{count}" for name, count in counts.items())
+    return {"AMENDS_FAILPOINTS": text, "AMENDS_FAILPOINTS_DIR": str(folder)}
 
 
 def wait_reached(name: str, folder: Path, machine: Machine) -> None:

@@ -14,7 +14,8 @@ class Moment:
     """At which passing the process dies; the first is not always one that matters."""
     refuse: str = "finish"
     """Which step is refused in the run that is undone."""
-    slow: str = ""
+    meet: str = ""
+    """Two steps, the second of which is refused while the first is in flight."""
 
 
 MOMENTS = (
@@ -30,7 +31,7 @@ MOMENTS = (
         name="stop.after_commit",
         row='after "step failed", before the plan',
         refuse="pack",
-        slow="pay",
+        meet="pay,pack",
     ),
     Moment(name="plan.while_written", row="while the plan is being written"),
     Moment(name="undo_call.before", row="after dispatch of an undo, no answer"),
@@ -40,6 +41,14 @@ MOMENTS = (
     Moment(name="timer.before_commit", row="timer fired, commit lost"),
 )
 """Met by a worker that carries out runs."""
+
+TOGETHER = (
+    ("advance.before_commit", "call.before", "record.before", "timer.before_commit"),
+    ("advance.after_commit", "publish.before", "call.after", "scripts.before_evaluate"),
+    ("record.after", "stop.after_commit", "plan.while_written"),
+    ("undo_call.before", "undo_call.after", "undo_record.before", "undo_record.after"),
+)
+"""Moments that processes of one test die at, one after the other."""
 
 ELSEWHERE = {
     "approval.after_commit": "after approval commit, before dispatch",

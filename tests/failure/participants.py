@@ -13,6 +13,8 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+HELD_SECONDS, AFTERWARDS_SECONDS = 0.9, 0.5
+LATER = (HTTPStatus.SERVICE_UNAVAILABLE, {"error": "not now, nothing was done"})
 APPLIED, REVERSED, BARRED = "APPLIED", "REVERSED", "BARRED"
 
 
@@ -22,13 +24,21 @@ class Books:
 
     calls: list[dict[str, Any]] = field(default_factory=list)
     effects: dict[str, dict[str, Any]] = field(default_factory=dict)
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    lock: threading.Condition = field(default_factory=threading.Condition)
+    held: set[tuple[str, str]] = field(default_factory=set)
+    """(run, step) of calls that are being answered slowly."""
+    met: set[tuple[str, str]] = field(default_factory=set)
 
     def do(self, step: str, call: dict[str, Any], body: dict[str, Any]) -> tuple[int, Any]:
         """Apply a step's effect once."""
         with self.lock:
             self.calls.append(call)
             effect = self._effect(step, call["key"], call["run"])
+            first, _, second = str(body.get("meet") or ",").partition(",")
+            if step == first and not self._hold(call["run"], step):
+                return LATER
+            if step == second and not self._meet(call["run"], first):
+                return LATER
             if effect["state"] in (REVERSED, BARRED):
                 return HTTPStatus.CONFLICT, {"error": "undone for this key"}
             if step in str(body.get("refuse")).split(","):
@@ -55,6 +65,22 @@ class Books:
                 "calls": [call for call in self.calls if call["run"] == run],
                 "effects": [dict(row) for row in self.effects.values() if row["run"] == run],
             }
+
+    def _hold(self, run: str, step: str) -> bool:
+        """Answer slowly, until a while after somebody else came; False if nobody did."""
+        self.held.add((run, step))
+        found = self.lock.wait_for(lambda: (run, step) in self.met, HELD_SECONDS)
+        if found:
+            self.lock.wait_for(lambda: False, AFTERWARDS_SECONDS)
+        self.held.discard((run, step))
+        return found
+
+    def _meet(self, run: str, step: str) -> bool:
+        """Tell whether the other call is being held at this moment, or was met before."""
+        if (run, step) in self.held:
+            self.met.add((run, step))
+            self.lock.notify_all()
+        return (run, step) in self.met
 
     def _effect(self, step: str, key: str, run: str) -> dict[str, Any]:
         fresh = {"step": step, "run": run, "state": "", "times": 0, "reversed": 0}
@@ -99,6 +125,8 @@ class Door(BaseHTTPRequestHandler):
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(raw)))
+            if status == HTTPStatus.SERVICE_UNAVAILABLE:
+                self.send_header("Retry-After", "0")
             self.end_headers()
             self.wfile.write(raw)
         except (BrokenPipeError, ConnectionResetError):

@@ -21,7 +21,11 @@ def call(step: str) -> dict[str, Any]:
             "method": "POST",
             "connectionTimeOut": 500,
             "readTimeOut": 1500,
-            "body": {"refuse": "${workflow.input.refuse}", "slow": "${workflow.input.slow}"},
+            "body": {
+                "refuse": "${workflow.input.refuse}",
+                "slow": "${workflow.input.slow}",
+                "meet": "${workflow.input.meet}",
+            },
         }
     }
 

@@ -6,12 +6,13 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.failure.conftest import Cluster, start_worker
-from tests.failure.machines import Machine, failpoint, frozen, until, wait_reached
-from tests.failure.matrix import ELSEWHERE, MOMENTS, Moment
+from tests.failure.conftest import Cluster, start_worker, start_workers
+from tests.failure.machines import Machine, Run, failpoints, frozen, until, wait_reached
+from tests.failure.matrix import ELSEWHERE, MOMENTS, TOGETHER, Moment
 from tests.processes import ROOT, Installation
 
-NAMES = [moment.name for moment in MOMENTS]
+BY_NAME = {moment.name: moment for moment in MOMENTS}
+NAMES = list(BY_NAME)
 
 
 def _failpoints_in(path: Path) -> set[str]:
@@ -41,52 +42,85 @@ def test_every_failpoint_of_the_code_is_in_the_matrix():
     in_code = set().union(*(_failpoints_in(path) for path in sources))
 
     assert in_code == {*NAMES, *ELSEWHERE}
+    assert sorted(name for names in TOGETHER for name in names) == sorted(NAMES)
 
 
-@pytest.mark.parametrize("moment", MOMENTS, ids=NAMES)
-def test_another_worker_ends_what_a_killed_one_has_begun(
-    cluster: Cluster, tmp_path: Path, moment: Moment
+def _runs(machine: Machine, *moments: Moment) -> tuple[list[Run], list[Run]]:
+    """Return runs that will complete, and for each moment one that will be undone."""
+    good = [machine.run() for _ in moments]
+    bad = [machine.run(refuse=moment.refuse, meet=moment.meet) for moment in moments]
+    return good, bad
+
+
+def _check(good: list[Run], bad: list[Run]) -> None:
+    assert [run.wait_ended() for run in good] == ["COMPLETED"] * len(good)
+    assert [run.wait_ended() for run in bad] == ["COMPENSATED"] * len(bad)
+    for run in (*good, *bad):
+        run.check_books()
+
+
+@pytest.mark.parametrize("name", ["call.after", "undo_call.after"])
+def test_another_machine_ends_what_a_dead_one_has_begun(
+    cluster: Cluster, tmp_path: Path, name: str
 ):
-    machine = cluster.machine
-    good = machine.run()
-    bad = machine.run(refuse=moment.refuse, slow=moment.slow)
-    variables = failpoint(moment.name, tmp_path / "points", moment.count)
+    machine, points = cluster.machine, tmp_path / "points"
+    good, bad = _runs(machine, BY_NAME[name])
     victim = None
 
     with frozen(cluster.healthy, cluster.broker):
         try:
-            victim = start_worker(machine, **variables)
-            good.start()
-            bad.start()
-            wait_reached(moment.name, tmp_path / "points", machine)
+            victim = start_worker(machine, **failpoints(points, **{name: 1}))
+            for run in (*good, *bad):
+                run.start()
+            wait_reached(name, points, machine)
         finally:
             if victim is not None:
                 victim.kill()
 
-    assert (good.wait_ended(), bad.wait_ended()) == ("COMPLETED", "COMPENSATED")
-    good.check_books()
-    bad.check_books()
+    _check(good, bad)
+
+
+@pytest.mark.parametrize("names", TOGETHER, ids=lambda names: names[0])
+def test_workers_go_on_after_their_processes_were_killed(
+    cluster: Cluster, tmp_path: Path, names: tuple[str, ...]
+):
+    machine, points = cluster.machine, tmp_path / "points"
+    moments = [BY_NAME[name] for name in names]
+    good, bad = _runs(machine, *moments)
+    variables = failpoints(points, **{moment.name: moment.count for moment in moments})
+    victims = []
+
+    with frozen(cluster.healthy, cluster.broker):
+        try:
+            victims = start_workers(machine, 2, **variables)
+            for run in (*good, *bad):
+                run.start()
+            for name in names:
+                wait_reached(name, points, machine)
+        finally:
+            for victim in victims:
+                victim.kill()
+
+    _check(good, bad)
 
 
 @pytest.mark.parametrize("moment", MOMENTS, ids=NAMES)
 def test_serve_goes_on_where_it_was_killed(single: Machine, tmp_path: Path, moment: Moment):
-    good = single.run()
-    bad = single.run(refuse=moment.refuse, slow=moment.slow)
-    killed = single.start("serve", **failpoint(moment.name, tmp_path / "points", moment.count))
+    good, bad = _runs(single, moment)
+    variables = failpoints(tmp_path / "points", **{moment.name: moment.count})
+    killed = single.start("serve", **variables)
     single.installation.wait_ready()
-    for run in (good, bad):
+    for run in (*good, *bad):
         _try_to_start(run)
     wait_reached(moment.name, tmp_path / "points", single)
     until(lambda: killed.process.poll() is not None, "serve is dead", 20)
 
     single.start("serve")
     single.installation.wait_ready()
-    good.start()
-    bad.start()
+    for run in (*good, *bad):
+        run.start()
 
-    assert (good.wait_ended(), bad.wait_ended()) == ("COMPLETED", "COMPENSATED")
-    good.check_books()
-    bad.check_books()
+    _check(good, bad)
 
 
 def _try_to_start(run):
@@ -103,7 +137,7 @@ def test_a_start_that_was_cut_off_is_repeated_with_its_key(
 ):
     machine = _second_web(cluster)
     run = machine.run()
-    cut = machine.start("web", "--notice-seconds=0", **failpoint(name, tmp_path / "points"))
+    cut = machine.start("web", "--notice-seconds=0", **failpoints(tmp_path / "points", **{name: 1}))
     machine.installation.wait_ready()
 
     with pytest.raises(httpx.HTTPError):
@@ -129,7 +163,7 @@ def test_an_approval_outlives_the_process_that_took_it(cluster: Cluster, tmp_pat
         "an approval is asked for",
     )
     machine = _second_web(cluster)
-    web = machine.start("web", "--notice-seconds=0", **failpoint(name, tmp_path / "points"))
+    web = machine.start("web", "--notice-seconds=0", **failpoints(tmp_path / "points", **{name: 1}))
     machine.installation.wait_ready()
     path = f"/api/v1/approvals/{approval}/decide"
     answer = {"revision": 1, "decision": "APPROVE"}
