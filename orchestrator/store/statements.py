@@ -6,7 +6,9 @@ connection.
 """
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -151,6 +153,41 @@ def bound(ids: Iterable[str]) -> list[Any]:
     return values if connection.vendor == "sqlite" else [values]
 
 
+_gathered: ContextVar[list[tuple[str, list[Any]]] | None] = ContextVar("gathered", default=None)
+
+
+@contextmanager
+def in_one_message() -> Iterator[None]:
+    """Send the writes of the block together at its end: one way to the server instead of many.
+
+    Nothing in the block may read what it writes. SQLite has no way to go and writes at once.
+    """
+    gathered: list[tuple[str, list[Any]]] = []
+    token = _gathered.set(gathered)
+    try:
+        yield
+    finally:
+        _gathered.reset(token)
+    if gathered:
+        parameters = [value for _, values in gathered for value in values]
+        with connection.cursor() as cursor:
+            cursor.execute("; ".join(sql for sql, _ in gathered), parameters)
+
+
+def _send(sql: str, parameters: list[Any]) -> None:
+    gathered = _gathered.get()
+    if gathered is not None:
+        gathered.append((sql, parameters))
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+
+
+def _send_many(sql: str, rows: list[list[Any]]) -> None:
+    with connection.cursor() as cursor:
+        cursor.executemany(sql, rows)
+
+
 def insert(table: Table, rows: Sequence[Row], *, ignore_conflicts: bool = False) -> None:
     """Insert rows that all have the same columns."""
     if not rows:
@@ -158,20 +195,19 @@ def insert(table: Table, rows: Sequence[Row], *, ignore_conflicts: bool = False)
     columns = list(rows[0])
     conflict = " ON CONFLICT DO NOTHING" if ignore_conflicts else ""
     names = ", ".join(columns)
-    with connection.cursor() as cursor:
-        if connection.vendor == "sqlite":
-            marks = ", ".join(["%s"] * len(columns))
-            cursor.executemany(
-                f"INSERT INTO {table.name} ({names}) VALUES ({marks}){conflict}",  # noqa: S608
-                [[sqlite_value(table.kinds[c], row[c]) for c in columns] for row in rows],
-            )
-            return
-        shape = ", ".join(f"{column} {table.types[column]}" for column in columns)
-        cursor.execute(
-            f"INSERT INTO {table.name} ({names}) SELECT {names} "  # noqa: S608
-            f"FROM json_to_recordset(%s::json) AS given({shape}){conflict}",
-            [_dumps(rows)],
+    if connection.vendor == "sqlite":
+        marks = ", ".join(["%s"] * len(columns))
+        _send_many(
+            f"INSERT INTO {table.name} ({names}) VALUES ({marks}){conflict}",  # noqa: S608
+            [[sqlite_value(table.kinds[c], row[c]) for c in columns] for row in rows],
         )
+        return
+    shape = ", ".join(f"{column} {table.types[column]}" for column in columns)
+    _send(
+        f"INSERT INTO {table.name} ({names}) SELECT {names} "  # noqa: S608
+        f"FROM json_to_recordset(%s::json) AS given({shape}){conflict}",
+        [_dumps(rows)],
+    )
 
 
 def update(
@@ -196,30 +232,31 @@ def _update_group(
     counters: Collection[str],
 ) -> None:
     written = [column for column in columns if column != key]
-    with connection.cursor() as cursor:
-        if connection.vendor == "sqlite":
-            sets = ", ".join(
-                f"{column} = {column} + %s" if column in counters else f"{column} = %s"
-                for column in written
-            )
-            cursor.executemany(
-                f"UPDATE {table.name} SET {sets} WHERE {key} = %s",  # noqa: S608
-                [[sqlite_value(table.kinds[c], row[c]) for c in [*written, key]] for row in rows],
-            )
-            return
-        shape = ", ".join(f"{column} {table.types[column]}" for column in columns)
+    if connection.vendor == "sqlite":
         sets = ", ".join(
-            f"{column} = {table.name}.{column} + given.{column}"
-            if column in counters
-            else f"{column} = given.{column}"
+            f"{column} = {column} + %s" if column in counters else f"{column} = %s"
             for column in written
         )
-        cursor.execute(
-            f"UPDATE {table.name} SET {sets} "  # noqa: S608
-            f"FROM json_to_recordset(%s::json) AS given({shape}) "
-            f"WHERE {table.name}.{key} = given.{key}",
-            [_dumps(rows)],
+        _send_many(
+            f"UPDATE {table.name} SET {sets} WHERE {key} = %s",  # noqa: S608
+            [[sqlite_value(table.kinds[c], row[c]) for c in [*written, key]] for row in rows],
         )
+        return
+    shape = ", ".join(f"{column} {table.types[column]}" for column in columns)
+    sets = ", ".join(
+        f"{column} = {table.name}.{column} + given.{column}"
+        if column in counters
+        else f"{column} = given.{column}"
+        for column in written
+    )
+    _send(
+        f"UPDATE {table.name} SET {sets} "  # noqa: S608
+        f"FROM json_to_recordset(%s::json) AS given({shape}) "
+        # The keys once more, so that the planner knows how few rows it is and uses the index.
+        f"WHERE {table.name}.{key} = given.{key} "
+        f"AND {table.name}.{key} = ANY(%s::{table.types[key]}[])",
+        [_dumps(rows), [str(row[key]) for row in rows]],
+    )
 
 
 def _dumps(rows: Sequence[Row]) -> str:
@@ -234,20 +271,19 @@ def upsert(table: Table, rows: Sequence[Row], *, keys: Sequence[str]) -> None:
     names = ", ".join(columns)
     sets = ", ".join(f"{column} = excluded.{column}" for column in columns if column not in keys)
     conflict = f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {sets}"
-    with connection.cursor() as cursor:
-        if connection.vendor == "sqlite":
-            marks = ", ".join(["%s"] * len(columns))
-            cursor.executemany(
-                f"INSERT INTO {table.name} ({names}) VALUES ({marks}) {conflict}",  # noqa: S608
-                [[sqlite_value(table.kinds[c], row[c]) for c in columns] for row in rows],
-            )
-            return
-        shape = ", ".join(f"{column} {table.types[column]}" for column in columns)
-        cursor.execute(
-            f"INSERT INTO {table.name} ({names}) SELECT {names} "  # noqa: S608
-            f"FROM json_to_recordset(%s::json) AS given({shape}) {conflict}",
-            [_dumps(rows)],
+    if connection.vendor == "sqlite":
+        marks = ", ".join(["%s"] * len(columns))
+        _send_many(
+            f"INSERT INTO {table.name} ({names}) VALUES ({marks}) {conflict}",  # noqa: S608
+            [[sqlite_value(table.kinds[c], row[c]) for c in columns] for row in rows],
         )
+        return
+    shape = ", ".join(f"{column} {table.types[column]}" for column in columns)
+    _send(
+        f"INSERT INTO {table.name} ({names}) SELECT {names} "  # noqa: S608
+        f"FROM json_to_recordset(%s::json) AS given({shape}) {conflict}",
+        [_dumps(rows)],
+    )
 
 
 def delete(table: Table, rows: Sequence[Row]) -> None:
@@ -255,18 +291,17 @@ def delete(table: Table, rows: Sequence[Row]) -> None:
     if not rows:
         return
     columns = list(rows[0])
-    with connection.cursor() as cursor:
-        if connection.vendor == "sqlite":
-            where = " AND ".join(f"{column} = %s" for column in columns)
-            cursor.executemany(
-                f"DELETE FROM {table.name} WHERE {where}",  # noqa: S608
-                [[sqlite_value(table.kinds[c], row[c]) for c in columns] for row in rows],
-            )
-            return
-        shape = ", ".join(f"{column} {table.types[column]}" for column in columns)
-        same = " AND ".join(f"{table.name}.{column} = given.{column}" for column in columns)
-        cursor.execute(
-            f"DELETE FROM {table.name} USING json_to_recordset(%s::json) "  # noqa: S608
-            f"AS given({shape}) WHERE {same}",
-            [_dumps(rows)],
+    if connection.vendor == "sqlite":
+        where = " AND ".join(f"{column} = %s" for column in columns)
+        _send_many(
+            f"DELETE FROM {table.name} WHERE {where}",  # noqa: S608
+            [[sqlite_value(table.kinds[c], row[c]) for c in columns] for row in rows],
         )
+        return
+    shape = ", ".join(f"{column} {table.types[column]}" for column in columns)
+    same = " AND ".join(f"{table.name}.{column} = given.{column}" for column in columns)
+    _send(
+        f"DELETE FROM {table.name} USING json_to_recordset(%s::json) "  # noqa: S608
+        f"AS given({shape}) WHERE {same}",
+        [_dumps(rows)],
+    )

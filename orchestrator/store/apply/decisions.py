@@ -173,20 +173,25 @@ class Written:
 
 def write(written: Written) -> None:
     """Write all that was gathered; a handful of statements, however many executions it is."""
-    statements.insert(table_of(StepRow), written.created)
-    statements.update(table_of(StepRow), written.updated)
-    statements.insert(table_of(Attempt), list(written.new_attempts.values()))
-    statements.update(
-        table_of(Attempt), list(written.attempts.values()), counters=ATTEMPT_COUNTERS
-    )
-    statements.insert(table_of(ExecutionEvent), written.events)
-    statements.update(table_of(Execution), written.executions)
-    statements.insert(table_of(Notice), written.notices)
-    _write_timers(written.timers)
+    with statements.in_one_message():
+        _write_sets(written)
+        for execution_id, rare in written.rare:
+            _write_plan(execution_id, rare, now=written.now)
     for loaded, command in written.children:
         children.create(loaded, command, now=written.now)
     for execution_id, rare in written.rare:
         _write_rare(execution_id, rare, now=written.now)
+
+
+def _write_sets(written: Written) -> None:
+    statements.insert(table_of(StepRow), written.created)
+    statements.update(table_of(StepRow), written.updated)
+    statements.insert(table_of(Attempt), list(written.new_attempts.values()))
+    statements.update(table_of(Attempt), list(written.attempts.values()), counters=ATTEMPT_COUNTERS)
+    statements.insert(table_of(ExecutionEvent), written.events)
+    statements.update(table_of(Execution), written.executions)
+    statements.insert(table_of(Notice), written.notices)
+    _write_timers(written.timers)
 
 
 def _write_timers(timers: Mapping[tuple[str, str, str], datetime | None]) -> None:
@@ -202,28 +207,42 @@ def _write_timers(timers: Mapping[tuple[str, str, str], datetime | None]) -> Non
     statements.delete(table_of(Timer), cleared)
 
 
+def _write_plan(execution_id: str, command: Rare, *, now: datetime) -> None:
+    # One by one, in the order of the decision: only one plan of an execution may be active.
+    match command:
+        case StorePlan():
+            row = {
+                "id": command.id,
+                "execution_id": execution_id,
+                "number": command.number,
+                "hash": command.hash,
+                "trigger": command.trigger,
+                "triggered_by": command.triggered_by,
+                "triggered_by_id": None,
+                "reason": command.reason,
+                "entries": list(command.entries),
+                "edges": [list(edge) for edge in command.edges],
+                "cannot_be_undone": list(command.cannot_be_undone),
+                "state": "ACTIVE",
+                "created_at": now,
+                "ended_at": None,
+            }
+            statements.insert(table_of(CompensationPlan), [row])
+            failpoint("plan.while_written")
+        case EndPlan(id=plan_id, state=state):
+            row = {"id": plan_id, "state": state, "ended_at": now}
+            statements.update(table_of(CompensationPlan), [row])
+        case RecordLate() | OpenApproval() | CloseApproval():
+            pass
+
+
 def _write_rare(execution_id: str, command: Rare, *, now: datetime) -> None:
     match command:
         case RecordLate(attempt_id=attempt_id, result=result):
             Attempt.objects.filter(pk=attempt_id).update(late=result)
-        case StorePlan():
-            CompensationPlan.objects.create(
-                id=command.id,
-                execution_id=execution_id,
-                number=command.number,
-                hash=command.hash,
-                trigger=command.trigger,
-                triggered_by=command.triggered_by,
-                reason=command.reason,
-                entries=list(command.entries),
-                edges=[list(edge) for edge in command.edges],
-                cannot_be_undone=list(command.cannot_be_undone),
-                created_at=now,
-            )
-            failpoint("plan.while_written")
-        case EndPlan(id=plan_id, state=state):
-            CompensationPlan.objects.filter(pk=plan_id).update(state=state, ended_at=now)
         case OpenApproval():
             gate.open_request(execution_id=execution_id, command=command, now=now)
         case CloseApproval(id=approval_id, state=state):
             gate.close_request(approval_id=approval_id, state=state, now=now)
+        case StorePlan() | EndPlan():
+            pass
