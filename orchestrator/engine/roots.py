@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import Any
 
 from orchestrator.engine import keys
-from orchestrator.engine.definition.graph import Node
+from orchestrator.engine.definition.graph import Node, inner_steps
 from orchestrator.engine.expressions import mapping
 from orchestrator.engine.snapshot import ExecutionView, StepRun
-from orchestrator.engine.states import ExecutionState, StepState
+from orchestrator.engine.states import Direction, ExecutionState, StepState
 from orchestrator.engine.work import Work
 
 OWN_TASK_ID = "CPEWF_TASK_ID"
@@ -210,5 +210,38 @@ def compensation_root(
         "key": keys.undo_key(entry.id, entry.round, reference if len(tasks) > 1 else ""),
         "round": entry.round,
         "variables": execution.variables,
-        "iterations": None,
+        "iterations": _iterations(work, owner, entry),
     }
+
+
+def _iterations(work: Work, owner: Node, entry: StepRun) -> list[dict[str, Any]] | None:
+    """Return the rounds that one undo of a whole loop stands for (`compensate: ONCE`)."""
+    if owner.step.type != "DO_WHILE":
+        return None
+    if entry.position not in work.snapshot.rounds:
+        work.needs.rounds.add((entry.position, body_references(owner), "all"))
+        return None
+    found: dict[int, dict[str, Any]] = {}
+    for run, number in rounds_of(work, owner, entry.position):
+        record = found.setdefault(number, {"iteration": number})
+        record[run.reference] = {"input": run.input, "output": run.output}
+    return [found[number] for number in sorted(found)]
+
+
+def body_references(loop: Node) -> tuple[str, ...]:
+    """Return the references of all steps inside a loop."""
+    return tuple(step.reference for step in inner_steps(loop.step.body))
+
+
+def rounds_of(work: Work, loop: Node, position: str) -> list[tuple[StepRun, int]]:
+    """Return the step runs inside a loop with their rounds, in order; they must be loaded."""
+    names = frozenset(body_references(loop))
+    inside = loop.rounds(position)
+    found: list[tuple[StepRun, int]] = []
+    for run in sorted(work.runs.values(), key=lambda run: run.seq):
+        is_inside = run.reference in names and run.direction is Direction.FORWARD
+        node = work.node(run) if is_inside and run.epoch == work.execution.epoch else None
+        rounds = node.rounds(run.position) if node else ()
+        if rounds[: len(inside)] == inside and len(rounds) > len(inside):
+            found.append((run, rounds[len(inside)]))
+    return found

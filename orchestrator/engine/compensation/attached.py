@@ -114,7 +114,7 @@ def _new_run(work: Work, node: Node, entry: StepRun) -> StepRun:
         seq=work.next_seq(),
         attempt_id=run_id,
         compensates=entry.id,
-        round=entry.round,
+        round=round_,
         priority=execution.priority,
         defined_by=entry.defined_by,
         scheduled_at=work.now,

@@ -139,6 +139,10 @@ def child_reported(work: Work, item: ChildReported) -> None:
         return
     if run.state is StepState.WAITING:
         _child_ended(work, run, item)
+    elif undo.is_cascading(work, run):
+        undo.go_on_after_child(work, run)
+    elif not undo.follows_child(work, run):
+        return
     elif run.entry_state is EntryState.RUNNING:
         undo.child_undone(work, run, item.state, item.live)
     elif run.entry_state is EntryState.ARMED and item.state in _UNDONE:

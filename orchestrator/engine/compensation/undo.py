@@ -211,8 +211,7 @@ def _admit(work: Work, entry: StepRun) -> bool:
 
 def _evaluate(work: Work, node: Node, entry: StepRun) -> None:
     compensation = node.step.compensation
-    is_incomplete_child = entry.child_id is not None and entry.state is not StepState.COMPLETED
-    if compensation is None or is_incomplete_child:
+    if compensation is None or follows_child(work, entry):
         # The entry stands for the child's plan (T6): the node has no undo of its own, or the child,
         # which did not complete, is no black box.
         _undo_child(work, entry)
@@ -449,6 +448,10 @@ def _dispatch(work: Work, entry: StepRun) -> bool:
         for run in attached.runs_of(work, entry, Direction.COMPENSATION)
         if run.state in (StepState.FAILED, StepState.CANCELLED)
     ]
+    if node.step.compensation.cascade and not attached.runs_of(work, entry, Direction.COMPENSATION):
+        work.frontier["undo"].setdefault("cascading", []).append(entry.id)
+        _undo_child(work, entry)
+        return not work.needs
     if not unfinished:
         return attached.enter(work, node, entry, node.step.compensation.tasks[0].reference)
     return attached.begin_again(work, node, entry, unfinished[-1])
@@ -562,6 +565,28 @@ def to_manual(work: Work, entry: StepRun, *, reason: str, actor: str = "") -> No
 
 
 # ---- children --------------------------------------------------------------------------------
+
+
+def follows_child(work: Work, entry: StepRun) -> bool:
+    """Tell whether an entry ends as its child ends; a completed black box has its own undo."""
+    node = work.node(entry)
+    if entry.child_id is None or node is None:
+        return False
+    return not node.has_undo or entry.state is not StepState.COMPLETED
+
+
+def is_cascading(work: Work, entry: StepRun) -> bool:
+    """Tell whether the child's own entries are being undone first (`cascade`)."""
+    return entry.id in (work.frontier.get("undo") or {}).get("cascading", ())
+
+
+def go_on_after_child(work: Work, entry: StepRun) -> None:
+    """Begin the undo of a step whose child has been undone first (`cascade`)."""
+    node = work.node(entry)
+    if node is None or node.step.compensation is None:
+        return
+    if attached.enter(work, node, entry, node.step.compensation.tasks[0].reference):
+        work.frontier["undo"]["cascading"].remove(entry.id)
 
 
 def _undo_child(work: Work, entry: StepRun) -> None:

@@ -143,6 +143,9 @@ def has_timer(work: Work, node: Node, run: StepRun) -> bool:
 def begin_in_engine(work: Work, run: StepRun, inputs: dict[str, Any], state: StepState) -> StepRun:
     """Add a step run that the engine does itself, in its first state: WAITING or SCHEDULED."""
     run.input, run.state, run.started_at = inputs, state, work.now
+    node = work.node(run)
+    if node is not None:
+        entry.arm(work, node, run)
     run = _put(work, run)
     attempt = AttemptState.WAITING if state is StepState.WAITING else AttemptState.DISPATCHED
     start_attempt(work, run, attempt)

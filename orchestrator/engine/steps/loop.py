@@ -3,7 +3,8 @@
 import re
 from typing import Any
 
-from orchestrator.engine.definition.graph import Node, inner_steps
+from orchestrator.engine import roots
+from orchestrator.engine.definition.graph import Node
 from orchestrator.engine.snapshot import StepRun
 from orchestrator.engine.states import ErrorClass, StepState
 from orchestrator.engine.steps import base
@@ -91,6 +92,8 @@ def finish(work: Work, node: Node, position: str) -> bool:
     if rounds is None:
         return False
     if "broken" not in loop:
+        if node.step.compensate_once:
+            _replace_entries(work, node, position)
         base.complete(work, run, rounds)
     else:
         terminal = ErrorClass.FAILED_TERMINAL
@@ -101,28 +104,23 @@ def finish(work: Work, node: Node, position: str) -> bool:
     return True
 
 
-def body_references(node: Node) -> tuple[str, ...]:
-    """Return the references of all steps inside a loop."""
-    return tuple(step.reference for step in inner_steps(node.step.body))
+def _replace_entries(work: Work, node: Node, position: str) -> None:
+    """Let the loop's own undo stand for those of its rounds (`compensate: ONCE`, §3)."""
+    for run, _ in roots.rounds_of(work, node, position):
+        if run.entry_state is not None:
+            work.change(run, entry_state=None)
 
 
 def _rounds(work: Work, node: Node, position: str, first: int, last: int) -> dict[str, Any] | None:
     """Return the loop's output: outputs of its steps by round, and the number of rounds."""
-    key = (position, body_references(node), f"{first}-{last}")
+    key = (position, roots.body_references(node), f"{first}-{last}")
     if position not in work.snapshot.rounds:
         work.needs.rounds.add(key)
         return None
     output: dict[str, Any] = {str(number): {} for number in range(first, last + 1)}
-    names = set(body_references(node))
-    inside = node.rounds(position)
-    for run in sorted(work.runs.values(), key=lambda run: run.seq):
-        if run.reference not in names or run.epoch != work.execution.epoch:
-            continue
-        inner = work.node(run)
-        rounds = inner.rounds(run.position) if inner else ()
-        depth = len(inside)
-        if rounds[:depth] == inside and len(rounds) > depth and str(rounds[depth]) in output:
-            output[str(rounds[depth])][run.reference] = run.output or {}
+    for run, number in roots.rounds_of(work, node, position):
+        if str(number) in output:
+            output[str(number)][run.reference] = run.output or {}
     return {**output, "iteration": last}
 
 
@@ -134,7 +132,7 @@ def _condition_data(work: Work, node: Node, run: StepRun, round_: int) -> dict[s
     """
     condition = node.step.loop_condition
     data: dict[str, Any] = {key: value for key, value in run.input.items() if key != "keepLastN"}
-    for reference in body_references(node):
+    for reference in roots.body_references(node):
         if reference not in condition:
             continue
         if reference not in work.latest:

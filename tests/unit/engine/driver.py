@@ -9,7 +9,7 @@ import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.engine import decide as deciding
 from orchestrator.engine.commands import (
@@ -37,7 +37,6 @@ from orchestrator.engine.definition.graph import (
     compile_definition,
 )
 from orchestrator.engine.definition.model import TaskPolicy
-from orchestrator.engine.events import Event
 from orchestrator.engine.outcomes import Outcome, Succeeded
 from orchestrator.engine.snapshot import (
     Answer,
@@ -56,6 +55,9 @@ from orchestrator.engine.snapshot import (
 )
 from orchestrator.engine.states import Direction, ExecutionState, ForwardResult, StepState
 from tests.unit.engine import checks
+
+if TYPE_CHECKING:
+    from orchestrator.engine.events import Event
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 Evaluate = Callable[[Question], Answer]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
+from typing import TYPE_CHECKING
 
 from orchestrator.engine.outcomes import Failed, Outcome, Succeeded, Unknown, Waiting
 from orchestrator.engine.snapshot import (
@@ -27,7 +28,11 @@ from orchestrator.engine.snapshot import (
     VerdictReached,
 )
 from orchestrator.engine.states import Direction, EntryState, ExecutionState, StepState
-from tests.unit.engine.driver import Run, World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.unit.engine.driver import Run, World
 
 E = ExecutionState
 
@@ -79,7 +84,14 @@ class Player:
     def step(self) -> None:
         """Let one thing happen."""
         run = self.random.choice(list(self.world.all.values()))
-        moves = [self._work, self._work, self._work, self._report, self._report, self._report]
+        moves: list[Callable[[Run], None]] = [
+            self._work,
+            self._work,
+            self._work,
+            self._report,
+            self._report,
+            self._report,
+        ]
         moves += [self._people, self._time, self._deliver]
         if self.random.random() < self.trouble:
             moves = [self._repeat, self._extend, self._lose, self._operator]
@@ -189,7 +201,7 @@ class Player:
         action = self.random.choice(["RETRY", "RETRY", "SKIP", "RESOLVE", "TO_MANUAL"])
         return EntryActed(entry_id=step.id, action=action, actor="ann", reason="because")
 
-    def _time(self, run: Run) -> None:
+    def _time(self, _: Run) -> None:
         self.world.pass_time(self.random.choice([1, 10, 61, 100]))
 
     def _deliver(self, run: Run) -> None:
@@ -197,7 +209,7 @@ class Player:
 
     # ---- accidents and operators ----
 
-    def _repeat(self, run: Run) -> None:
+    def _repeat(self, _: Run) -> None:
         if self.reports:
             other, item = self.random.choice(self.reports)
             other.feed(item)

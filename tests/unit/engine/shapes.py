@@ -1,7 +1,7 @@
 """Random definitions: sequences, forks, switches, loops, dynamic forks and sub-workflows.
 
-They are drawn with a seed and a size, not choice by choice: that gives large ones often, and a smaller
-size is all the shrinking that a failure needs.
+They are drawn with a seed and a size, not choice by choice: that gives large ones often, and a
+smaller size is all the shrinking that a failure needs.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from tests.unit.engine.definitions import (
     switch,
     task,
     undone,
-    work,
 )
 
 
@@ -88,7 +87,8 @@ class Shaper:
         self.children.append(saga(below, name=name, settings={"onFailure": on_failure}))
         keys: dict[str, Any] = {"retryCount": self.random.randint(0, 1)}
         if self.random.random() < 0.3:
-            undo = {"tasks": [task(f"un_{reference}")], "safeIfNotApplied": True}
+            undo: Document = {"tasks": [task(f"un_{reference}")], "safeIfNotApplied": True}
+            undo["cascade"] = self.random.random() < 0.5
             keys |= {"effect": "REVERSIBLE", "compensation": undo}
         return child(reference, name, **keys)
 
@@ -98,13 +98,17 @@ class Shaper:
         reference = self.name("s")
         kinds = ["undone"] * 9 + ["none", "lasting", "human", "noop", "variable"]
         kind = self.random.choice(kinds)
+        keys: dict[str, Any] = {}
         if kind == "human":
-            return task(reference, "HUMAN")
+            if self.random.random() < 0.3:
+                undo = {"tasks": [task(f"un_{reference}")], **self.undo(reference)}
+                keys["compensation"] = undo
+            return task(reference, "HUMAN", **keys)
         if kind == "variable":
             return task(reference, "SET_VARIABLE", inputParameters={reference: 1})
         if kind == "noop":
             return task(reference, "NOOP")
-        keys: dict[str, Any] = {
+        keys = {
             "optional": self.random.random() < 0.1,
             "permissive": self.random.random() < 0.08,
             "retryCount": self.random.randint(0, 1),

@@ -6,12 +6,14 @@ root: index in a sequence, round of a loop, branch of a fork. Two places compare
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Part = tuple[str, int]
 Place = tuple[Part, ...]
-"""`("seq", index)`, `("round", 0)` – filled in per step run – or `("branch", index)`."""
+"""`("seq", index)`, `("round", 0)` (filled in per step run) or `("branch", index)`."""
 
 
 def places(tasks: list[dict[str, Any]], prefix: Place = ()) -> dict[str, Place]:

@@ -1,4 +1,4 @@
-"""The order of undo (saga-semantics §4): backwards along what enabled what, side by side where free."""
+"""The order of undo (saga-semantics §4): backwards, and side by side where nothing orders."""
 
 from __future__ import annotations
 

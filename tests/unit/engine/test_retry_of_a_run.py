@@ -1,4 +1,4 @@
-"""An operator's retry: from the failed steps, with the same step runs (saga-semantics §5, B4, B6)."""
+"""An operator's retry: from the failed steps, with the same step runs (saga-semantics §5)."""
 
 from __future__ import annotations
 

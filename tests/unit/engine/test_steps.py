@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orchestrator.engine.commands import Question
 from orchestrator.engine.outcomes import Failed, Succeeded
 from orchestrator.engine.snapshot import (
     Answer,
@@ -18,6 +17,9 @@ from orchestrator.engine.snapshot import (
 )
 from tests.unit.engine.definitions import Document, dynamic, flow, fork, loop, plain, switch, task
 from tests.unit.engine.driver import Run, World
+
+if TYPE_CHECKING:
+    from orchestrator.engine.commands import Question
 
 NO = Failed(reason="no")
 

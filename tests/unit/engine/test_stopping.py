@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from orchestrator.engine.outcomes import Failed, Succeeded, Unknown
@@ -41,7 +43,7 @@ def cancel(run: Run, *, compensate: bool) -> None:
     run.feed(Cancelled(compensate=compensate, actor="op", reason="stop it"))
 
 
-def two_branches(**keys: object) -> Run:
+def two_branches(**keys: Any) -> Run:
     """Start two branches; `b` is in a worker's hands, `z` fails."""
     run = World().start(saga(undone("a"), fork("f", [undone("b", **keys)], [FAILS])))
     run.work("a")

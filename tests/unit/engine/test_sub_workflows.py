@@ -159,6 +159,32 @@ def test_black_box_that_did_not_complete_uses_its_own_ledger():
     assert run.ledger() == {"s": "COMPENSATED"}
 
 
+def test_black_box_does_not_follow_a_child_that_is_undone_by_itself():
+    run = start(saga(undone("a"), name="inner"), black_box())
+    report(run, "a")
+
+    undo(child_of(run))
+    report(run, "un_a")
+
+    assert (child_of(run).state, run.ledger()) == ("COMPENSATED", {"s": "ARMED"})
+
+
+def test_cascade_undoes_the_child_first():
+    step = black_box()
+    step["compensation"]["cascade"] = True
+    run = start(saga(undone("a"), name="inner"), undone("p"), step)
+    run.work("p")
+    report(run, "a")
+
+    undo(run)
+    assert (run.claimable(), run.ledger()["s"]) == ([], "RUNNING")
+    report(run, "un_a")
+    run.work("un_s")
+    run.work("un_p")
+
+    assert (run.state, child_of(run).state) == ("COMPENSATED", "COMPENSATED")
+
+
 def test_child_without_effects_has_no_entry():
     run = start(flow(X, name="inner"), child("s", "inner"))
     report(run, "x")

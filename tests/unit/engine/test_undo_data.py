@@ -93,6 +93,44 @@ def test_undo_in_a_loop_reads_its_own_round():
     assert run.step("un_a", UNDO).input["got"] == 1
 
 
+def test_one_undo_for_a_whole_loop_is_given_its_rounds():
+    rounds = loop("l", ["p", "q"], undone("a", inputParameters={"item": "${l.input.loopItem}"}))
+    undo = {"tasks": [task("un_l", inputParameters={"rounds": "${compensation.iterations}"})]}
+    keys_ = {"compensate": "ONCE", "compensation": undo | {"safeIfNotApplied": True}}
+    run = undone_run(saga(undone("b"), rounds | keys_ | {"effect": "REVERSIBLE"}))
+
+    assert run.ledger() == {"b": "PLANNED", "l": "READY"}
+    assert run.step("un_l", UNDO).input == {
+        "rounds": [
+            {"iteration": 1, "a": {"input": {"item": "p"}, "output": {"of": "a"}}},
+            {"iteration": 2, "a": {"input": {"item": "q"}, "output": {"of": "a"}}},
+        ]
+    }
+    run.work("un_l")
+    run.work("un_b")
+    assert run.state == "COMPENSATED"
+
+
+def test_loop_that_did_not_complete_uses_the_entries_of_its_rounds():
+    rounds = loop("l", ["p", "q"], undone("a"), work("z", retryCount=0))
+    undo = {"tasks": [task("un_l")], "safeIfNotApplied": True}
+    keys_ = {"compensate": "ONCE", "compensation": undo, "effect": "REVERSIBLE"}
+    run = World().start(saga(rounds | keys_))
+    run.work("a")
+    run.work("z", Failed(reason="no"))
+
+    assert run.ledger() == {"l": "VOID", "a@1": "READY"}
+
+
+def test_steps_of_the_engine_may_have_an_undo_too():
+    undo = {"tasks": [task("un_h")], "safeIfNotApplied": True}
+    run = World().start(saga(task("h", "NOOP", compensation=undo), work("z", retryCount=0)))
+
+    run.work("z", Failed(reason="no"))
+
+    assert run.ledger() == {"h": "READY"}
+
+
 def test_later_step_of_an_undo_reads_an_earlier_one():
     key = "${compensation.key}"
     second = task("un_a2", inputParameters={"first": "${un_a1.output.of}", "key": key})

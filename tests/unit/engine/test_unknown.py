@@ -1,4 +1,4 @@
-"""Outcomes that nobody knows: probe, retry, undo, ask (saga-semantics §3), and late results (§12)."""
+"""Outcomes that nobody knows: probe, retry, undo, ask (§3), and late results (§12)."""
 
 from __future__ import annotations
 
