@@ -66,9 +66,9 @@ docs: ## The words in the docs are still true
 unit: ## Tests without a database, and of the architecture
 	@$(PYTEST) tests/unit tests/architecture -q -n auto
 
-integration: ## Tests of rows and pages, on SQLite and on PostgreSQL
-	@env -u DATABASE_URL $(PYTEST) tests/integration -q -n auto
-	@$(VENV) -m scripts.services run -- $(PYTEST) tests/integration -q -n auto
+integration: ## Tests of rows, pages and both APIs, on SQLite and on PostgreSQL
+	@env -u DATABASE_URL $(PYTEST) tests/integration tests/contract -q -n auto
+	@$(VENV) -m scripts.services run -- $(PYTEST) tests/integration tests/contract -q -n auto
 
 concurrency: ## Forced races on real connections
 	@$(VENV) -m scripts.services run -- $(PYTEST) tests/concurrency -q

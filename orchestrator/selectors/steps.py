@@ -66,7 +66,7 @@ def _key(row: StepRun, *, several: Collection[str]) -> str:
     if row.direction == Direction.FORWARD:
         return keys.forward_key(str(row.execution_id), row.position, row.epoch)
     if row.direction == Direction.PROBE:
-        return keys.probe_key(entry, row.attempt)
+        return keys.probe_key(entry, row.round)
     if row.direction == Direction.CONFIRM:
         return keys.confirm_key(entry)
     return keys.undo_key(entry, row.round, row.reference if row.reference in several else "")

@@ -206,8 +206,7 @@ def key_of(loaded: Loaded, run: StepRun) -> str:
         case Direction.FORWARD:
             return keys.forward_key(loaded.view.id, run.position, run.epoch)
         case Direction.PROBE:
-            entry = loaded.runs.get(entry_id)
-            return keys.probe_key(entry_id, entry.attempt if entry else 1)
+            return keys.probe_key(entry_id, run.round)
         case Direction.CONFIRM:
             return keys.confirm_key(entry_id)
         case Direction.COMPENSATION:

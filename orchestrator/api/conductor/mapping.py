@@ -172,7 +172,7 @@ def task_json(row: TaskRow) -> dict[str, Any]:
         "seq": row.seq,
         "correlationId": execution.correlation_id or None,
         "pollCount": attempt.poll_count,
-        "taskDefName": run.name,
+        "taskDefName": task_definition_name(run, workflow_task),
         "scheduledTime": scheduled,
         "startTime": started,
         "endTime": _ended(row, status),
@@ -224,6 +224,12 @@ def task_input(row: TaskRow) -> dict[str, Any]:
     return {**run.input, "_saga": saga}
 
 
+def task_definition_name(run: StepRun, workflow_task: Mapping[str, Any]) -> str:
+    """Return the name of the task's definition; what is queued under its type keeps its own name."""
+    named = run.type in {"SIMPLE", "DYNAMIC"}
+    return run.name if named else str(workflow_task.get("name") or run.name)
+
+
 def idempotency_key(row: TaskRow) -> str:
     """Return the key that stays the same for every attempt of this work."""
     run, entry_id = row.run, str(row.run.compensates)
@@ -231,7 +237,7 @@ def idempotency_key(row: TaskRow) -> str:
         case Direction.FORWARD:
             return _forward_key(run)
         case Direction.PROBE:
-            return keys.probe_key(entry_id, row.entry.attempt if row.entry is not None else 1)
+            return keys.probe_key(entry_id, run.round)
         case Direction.CONFIRM:
             return keys.confirm_key(entry_id)
         case Direction.COMPENSATION:
