@@ -15,7 +15,7 @@ from typing import Any
 
 from django.db import transaction
 
-from orchestrator import dispatch, metrics
+from orchestrator import dispatch
 from orchestrator.border.jail import pool, scripts
 from orchestrator.engine.canonical import JSONValue
 from orchestrator.engine.commands import Decision, Needs, Question
@@ -36,7 +36,7 @@ from orchestrator.failpoints import failpoint
 from orchestrator.gate import still_holds
 from orchestrator.handlers import registry
 from orchestrator.models import Execution, WorkflowVersion
-from orchestrator.services import children, versions
+from orchestrator.services import children, telling, versions
 from orchestrator.services.retrying import retried
 from orchestrator.services.together import Together
 from orchestrator.store import claims, clock, load
@@ -114,21 +114,8 @@ def advance_locked(
     dispatch.ring_steps((run.id, run.queue) for run in fresh if run.queue)
     dispatch.tell_pollers(run.name for run in fresh if not run.queue)
     dispatch.tell_followers(key for key, decision in made.items() if decision.events)
-    _count(made)
+    telling.tell(made.values())
     return result
-
-
-def _count(made: Mapping[str, Decision]) -> None:
-    for decision in made.values():
-        for event in decision.events:
-            if event.type.startswith("execution."):
-                metrics.TRANSITIONS.labels(kind=event.type).inc()
-        execution = decision.execution
-        if "state" in decision.changed and execution.state.is_terminal:
-            metrics.EXECUTIONS_ENDED.labels(
-                workflow=execution.workflow_name, state=execution.state.value
-            ).inc()
-        metrics.LATE_RESULTS.inc(sum(event.type == "step.late_result" for event in decision.events))
 
 
 def _gather(result: Advanced, loaded: Loaded, decision: Decision) -> None:

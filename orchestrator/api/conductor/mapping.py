@@ -225,7 +225,7 @@ def task_input(row: TaskRow) -> dict[str, Any]:
 
 
 def task_definition_name(run: StepRun, workflow_task: Mapping[str, Any]) -> str:
-    """Return the name of the task's definition; what is queued under its type keeps its own name."""
+    """Return the name of the task's definition, also of what is queued under its type."""
     named = run.type in {"SIMPLE", "DYNAMIC"}
     return run.name if named else str(workflow_task.get("name") or run.name)
 
