@@ -76,6 +76,10 @@ class Runtime:
             self.clock.advance(1)
             self.work()
 
+    def deliver(self, step: StepRun, *, v: int = 1) -> None:
+        """Deliver the message that wakes a worker for a step run."""
+        tasks.execute_step.apply(args=(str(step.pk),), kwargs={"v": v}, routing_key="default")
+
     def run(self, document: Mapping[str, Any], **given: Any) -> Execution:
         """Start a run and work until it rests."""
         started = self.start(document, **given)
