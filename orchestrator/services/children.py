@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from functools import reduce
 from operator import or_
 
-from django.db.models import Q
+from django.db.models import F, OuterRef, Q, Subquery
 
 from orchestrator.engine.definition import document as documents
 from orchestrator.engine.definition import graph
@@ -20,10 +20,12 @@ def find_version(*, name: str, number: int | None = None) -> WorkflowVersion | N
     )
     if number:
         return rows.filter(number=number).first()
-    stable = Rollout.objects.filter(workflow__name=name).values_list("stable", flat=True).first()
-    if stable is not None:
-        return rows.filter(number=stable).first()
-    return rows.order_by("-number").first()
+    # One look-up, since every start makes it: the stable one of all that may be started.
+    stable = Rollout.objects.filter(workflow=OuterRef("workflow")).values("stable")[:1]
+    wanted = rows.annotate(stable=Subquery(stable)).filter(
+        Q(stable__isnull=True) | Q(number=F("stable"))
+    )
+    return wanted.order_by("-number").first()
 
 
 def resolve_lock(definition: Definition, *, number: int | None) -> dict[str, int]:

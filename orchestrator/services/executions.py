@@ -18,9 +18,10 @@ from orchestrator.border.input import size_of
 from orchestrator.engine.canonical import JSONValue, digest
 from orchestrator.engine.snapshot import Cancelled, Input, PauseSet, RetryRequested
 from orchestrator.engine.states import EntryState, ExecutionState
-from orchestrator.models import Execution, Workflow, WorkflowVersion
+from orchestrator.models import Execution, Workflow
 from orchestrator.services import advance, versions
 from orchestrator.services.errors import Conflict, Invalid, Malformed, NotFound
+from orchestrator.services.lookups import Lookups
 from orchestrator.services.retrying import retried
 from orchestrator.store import clock, keys, load, statements
 from orchestrator.store.apply import children
@@ -156,7 +157,7 @@ def _problem(path: str, message: str) -> list[dict[str, object]]:
 @retried
 @transaction.atomic(durable=True)
 def _start(*, actor: "User | None", request: StartRequest, execution_id: str) -> Started:
-    started, row = _prepare(actor, request, execution_id)
+    started, row = _prepare(actor, request, execution_id, Lookups(actor))
     if row is None:
         return started
     _insert(actor, [(started, row, request)])
@@ -168,8 +169,9 @@ def _start(*, actor: "User | None", request: StartRequest, execution_id: str) ->
 def _start_many(
     *, actor: "User | None", requests: list[StartRequest], ids: list[str]
 ) -> list[Started]:
+    resolved = Lookups(actor)
     prepared = [
-        (*_prepare(actor, request, key), request)
+        (*_prepare(actor, request, key, resolved), request)
         for request, key in zip(requests, ids, strict=True)
     ]
     new = [(started, row, request) for started, row, request in prepared if row is not None]
@@ -179,10 +181,13 @@ def _start_many(
 
 
 def _prepare(
-    actor: "User | None", request: StartRequest, execution_id: str
+    actor: "User | None", request: StartRequest, execution_id: str, resolved: Lookups
 ) -> tuple[Started, dict[str, Any] | None]:
     """Return what the start comes to, and the row to insert unless an earlier one is answered."""
-    version, workflow = _version(actor, request)
+    version = resolved.version(
+        name=request.workflow_name, number=request.version, definition=request.definition
+    )
+    workflow = version.workflow
     if request.idempotency_key:
         known = _known(request, workflow, execution_id)
         if known is not None:
@@ -192,7 +197,8 @@ def _prepare(
         version=version,
         workflow=workflow,
         input=request.input,
-        now=clock.now(),
+        now=resolved.now,
+        policies=resolved.policies(version),
         correlation_id=request.correlation_id,
         priority=request.priority,
         domains=request.task_to_domain or {},
@@ -209,17 +215,6 @@ def _prepare(
         created=True,
     )
     return started, row
-
-
-def _version(actor: "User | None", request: StartRequest) -> tuple[WorkflowVersion, Workflow]:
-    if request.definition is not None:
-        version = versions.inline_version(actor=actor, document=request.definition)
-    else:
-        workflow = versions.find_workflow(request.workflow_name)
-        policy.require(actor, Permission.START_EXECUTION, workflow)
-        versions.require_live(workflow)
-        version = versions.resolve(request.workflow_name, request.version)
-    return version, version.workflow
 
 
 def _known(request: StartRequest, workflow: Workflow, execution_id: str) -> Started | None:

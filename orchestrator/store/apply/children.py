@@ -40,6 +40,11 @@ def create(loaded: load.Loaded, command: StartChild, *, now: datetime) -> None:
     statements.insert(table_of(Execution), [row], ignore_conflicts=True)
 
 
+def policies_for(version: WorkflowVersion) -> dict[str, Any]:
+    """Return the TaskDefs registered now that a run of this version keeps, by task name."""
+    return load.registered_policies(load.graph_of_version(version.pk).task_names)
+
+
 def new_row(  # noqa: PLR0913 - a row has that many columns
     *,
     execution_id: str,
@@ -52,9 +57,13 @@ def new_row(  # noqa: PLR0913 - a row has that many columns
     domains: Mapping[str, str],
     started_by: str,
     started_by_id: int | None,
+    policies: Mapping[str, Any] | None = None,
     idempotency_key: str = "",
 ) -> dict[str, Any]:
-    """Return the row of an execution that has just been accepted."""
+    """Return the row of an execution that has just been accepted.
+
+    `policies` are those of `policies_for`, where the caller has them already.
+    """
     graph = load.graph_of_version(version.pk)
     template = graph.definition.input_template
     # Conductor fills the template only into a start that has some input (definitions.md §1).
@@ -85,7 +94,7 @@ def new_row(  # noqa: PLR0913 - a row has that many columns
         "variables": {},
         "frontier": {},
         "lock": version.lock if graph.is_saga else {},
-        "task_policies": load.registered_policies(graph.task_names),
+        "task_policies": policies_for(version) if policies is None else dict(policies),
         "domains": dict(domains),
         "waiting_on": "",
         "started_by": started_by,
