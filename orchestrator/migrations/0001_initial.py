@@ -190,7 +190,6 @@ class Migration(migrations.Migration):
                 ('lock', models.JSONField(default=dict, help_text='Child versions resolved while running.')),
                 ('task_policies', models.JSONField(default=dict, help_text='TaskDefs registered at the start, by task name.')),
                 ('domains', models.JSONField(default=dict)),
-                ('waiting_on', models.TextField(blank=True)),
                 ('started_by', models.CharField(blank=True, max_length=150)),
                 ('started_by_id', models.BigIntegerField(null=True)),
                 ('created_at', models.DateTimeField()),

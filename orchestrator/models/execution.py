@@ -53,7 +53,6 @@ class Execution(models.Model):
         default=dict, help_text="TaskDefs registered at the start, by task name."
     )
     domains = models.JSONField(default=dict)
-    waiting_on = models.TextField(blank=True)
     started_by = models.CharField(max_length=150, blank=True)
     started_by_id = models.BigIntegerField(null=True)
     created_at = models.DateTimeField()

@@ -165,7 +165,6 @@ def execution_row(execution: Execution) -> dict[str, object]:
         "startedBy": execution.started_by,
         "startedAt": iso(execution.started_at or execution.created_at),
         "endedAt": iso(execution.ended_at),
-        "waitingOn": execution.waiting_on,
     }
 
 

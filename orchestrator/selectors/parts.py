@@ -24,9 +24,7 @@ def of_execution(execution_id: str) -> Parts:
     if execution.root_id != execution.pk:
         root = Execution.objects.filter(pk=execution.root_id).first() or execution
     starter_id = root.started_by_id
-    is_person = (
-        starter_id is not None and not ServiceAccount.objects.filter(pk=starter_id).exists()
-    )
+    is_person = starter_id is not None and not ServiceAccount.objects.filter(pk=starter_id).exists()
     publisher = execution.version.published_by
     return Parts(
         workflow_id=execution.workflow_id,

@@ -45,7 +45,7 @@ def sentence(
     steps: Sequence[Mapping[str, object]],
     entries: Sequence[Mapping[str, object]],
 ) -> str:
-    """Return what the engine said it waits for, else what its steps and undos in motion tell.
+    """Return what the steps and undos in motion tell about what the run waits for.
 
     Empty when the execution has ended.
     """
@@ -54,8 +54,6 @@ def sentence(
         return ""
     if execution.paused:
         return "The run is paused until somebody resumes it."
-    if execution.waiting_on:
-        return execution.waiting_on
     told = _most_telling(entries, _ENTRY_SENTENCES) if state in _UNDOING else ""
     if not told and state in _STEPPING:
         told = _most_telling(steps, _STEP_SENTENCES)

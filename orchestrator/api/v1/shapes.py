@@ -96,7 +96,6 @@ class ExecutionRow(CamelSerializer):
     started_by = _TEXT()
     started_at = _TIME()
     ended_at = _TIME(allow_null=True)
-    waiting_on = _TEXT(help_text="One sentence; empty when it has ended.")
 
 
 class StepRow(CamelSerializer):
@@ -165,6 +164,7 @@ class StoredPlan(PlanShape):
 class ExecutionDetail(ExecutionRow):
     """An execution."""
 
+    waiting_on = _TEXT(help_text="One sentence; empty when it has ended.")
     input = JSONObject()
     output = JSONObject(allow_null=True)
     variables = JSONObject()

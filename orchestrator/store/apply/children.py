@@ -96,7 +96,6 @@ def new_row(  # noqa: PLR0913 - a row has that many columns
         "lock": version.lock if graph.is_saga else {},
         "task_policies": policies_for(version) if policies is None else dict(policies),
         "domains": dict(domains),
-        "waiting_on": "",
         "started_by": started_by,
         "started_by_id": started_by_id,
         "created_at": now,
