@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from typing import assert_never
 
 from orchestrator.engine.commands import Decision
-from orchestrator.engine.compensation import plan, results, undo
+from orchestrator.engine.compensation import plan, planning, results, undo
 from orchestrator.engine.definition.graph import Graph
 from orchestrator.engine.events import Event
 from orchestrator.engine.forward import (
@@ -203,7 +203,7 @@ def _parent_spoke(work: Work, item: ParentSpoke) -> None:
             # The parent was told when this run ended; told twice, it might take it for an undo.
             return
         if work.entries_in(_LIVE):
-            undo.begin_plan(work, "PARENT", actor="parent", reason=item.reason)
+            planning.begin_plan(work, "PARENT", actor="parent", reason=item.reason)
         else:
             finish.tell_parent(work)
         return
@@ -260,7 +260,7 @@ def _undo_requested(work: Work, item: UndoRequested) -> None:
     is_open = _is_asked(work) and stopping.is_quiet(work)
     if "undo" in work.frontier or not (work.execution.state.is_terminal or is_open):
         return
-    undo.begin_plan(
+    planning.begin_plan(
         work,
         item.trigger,
         actor=item.actor,
@@ -380,7 +380,7 @@ def _stopped(work: Work) -> None:
         return
     stopping.forget_quiesce(work)
     wanted_ids = stop.get("wanted")
-    undo.begin_plan(
+    planning.begin_plan(
         work,
         str(stop.get("trigger", "FAILURE")),
         actor=str(stop.get("by", "")),

@@ -1,18 +1,16 @@
 """Carrying a plan out: each entry's road from PLANNED to settled (saga-semantics §2.3, §6, §9)."""
 
-from dataclasses import asdict
 from typing import Any
 
-from orchestrator.engine import keys, retry, roots
+from orchestrator.engine import retry
 from orchestrator.engine.canonical import digest
-from orchestrator.engine.commands import EndPlan, OpenApproval, SendNotice, StorePlan
-from orchestrator.engine.compensation import attached, order, plan
+from orchestrator.engine.commands import EndPlan, SendNotice
+from orchestrator.engine.compensation import asking, attached
 from orchestrator.engine.definition.graph import Node
 from orchestrator.engine.definition.model import Compensation, UndoPolicy
-from orchestrator.engine.events import Event
 from orchestrator.engine.expressions.limits import ExpressionTooLarge
-from orchestrator.engine.forward import finish, unknown
-from orchestrator.engine.snapshot import PlanView, StepRun
+from orchestrator.engine.forward import finish
+from orchestrator.engine.snapshot import StepRun
 from orchestrator.engine.states import (
     STUCK_ENTRIES,
     Direction,
@@ -31,148 +29,6 @@ _MOVING = (
     EntryState.RETRY_WAIT,
 )
 SETTLE_DELAY = 30
-
-
-# ---- the plan --------------------------------------------------------------------------------
-
-
-def begin_plan(
-    work: Work,
-    trigger: str,
-    *,
-    actor: str,
-    reason: str,
-    wanted: frozenset[str] | None = None,
-    on_request: bool = False,
-) -> bool:
-    """Make and store the plan; False if the ledger is not loaded or nothing can be undone."""
-    if not work.snapshot.whole:
-        work.needs.whole = True
-        return False
-    choosable = plan.CHOOSABLE_ON_REQUEST if on_request else plan.CHOOSABLE
-    made = plan.make(work.runs, work.node, wanted=wanted, choosable=choosable)
-    if work.needs or made.is_empty:
-        return False
-    unanswered = _unanswered(work, made)
-    if unanswered:
-        _ask_first(work, unanswered, trigger, actor, reason, wanted, on_request=on_request)
-        return False
-    number = int(work.frontier.get("plans", 0)) + 1
-    work.frontier["plans"] = number
-    plan_id = keys.derive_id(work.execution.id, "plan", number)
-    work.set(fence=work.execution.fence + 1)
-    work.move(ExecutionState.PLANNING, trigger=trigger, by=actor, reason=reason)
-    work.do(
-        StorePlan(
-            id=plan_id,
-            number=number,
-            hash=made.hash,
-            trigger=trigger,
-            triggered_by=actor,
-            reason=reason,
-            entries=made.entries,
-            edges=made.edges,
-            cannot_be_undone=made.cannot_be_undone,
-        )
-    )
-    work.plan = PlanView(
-        id=plan_id, hash=made.hash, trigger=trigger, reason=reason, triggered_by=actor
-    )
-    work.record(
-        Event(
-            type="plan.stored",
-            data={
-                "plan": plan_id,
-                "hash": made.hash,
-                "trigger": trigger,
-                "by": actor,
-                "reason": reason,
-                "entries": len(made.entries),
-            },
-        )
-    )
-    _place_entries(work, made)
-    work.move(ExecutionState.COMPENSATING)
-    return True
-
-
-def _unanswered(work: Work, made: plan.Plan) -> list[str]:
-    """Return step runs of unknown outcome whose undo may only be called once somebody knows (§3).
-
-    Optional steps run into this: nobody was asked when they were left unknown.
-    """
-    found: list[str] = []
-    for entry in made.entries:
-        run = work.runs[entry["id"]]
-        node = work.node(run)
-        is_open = run.state is StepState.UNKNOWN and run.child_id is None
-        if is_open and node is not None and not unknown.can_undo_unknown(node):
-            found.append(run.id)
-    return found
-
-
-def _ask_first(
-    work: Work,
-    unanswered: list[str],
-    trigger: str,
-    actor: str,
-    reason: str,
-    wanted: frozenset[str] | None,
-    *,
-    on_request: bool,
-) -> None:
-    """Have people say what happened before the plan is made; it is made with the last answer."""
-    questions = work.frontier.setdefault("questions", [])
-    questions += [key for key in unanswered if key not in questions]
-    work.frontier["stop"] = {"trigger": trigger, "undo": True, "by": actor, "reason": reason}
-    if on_request:
-        work.frontier["stop"]["wanted"] = sorted(wanted) if wanted is not None else None
-    if not work.in_state(ExecutionState.NEEDS_ATTENTION):
-        work.move(ExecutionState.NEEDS_ATTENTION, reason="an outcome is unknown")
-
-
-def _place_entries(work: Work, made: plan.Plan) -> None:
-    """Move the chosen entries to PLANNED; each knows how many it waits for and who waits for it."""
-    ids = [entry["id"] for entry in made.entries]
-    edges = list(made.edges)
-    if work.graph.definition.saga.serial:
-        independent = {key for key in ids if _is_independent(work, key)}
-        edges = list(order.serial_edges(ids, made.edges, independent))
-    waits = dict.fromkeys(ids, 0)
-    following: dict[str, list[str]] = {key: [] for key in ids}
-    for waiting, awaited in edges:
-        waits[waiting] += 1
-        following[awaited].append(waiting)
-    free: list[str] = []
-    for key in ids:
-        entry = work.runs[key]
-        if entry.entry_state is EntryState.SKIPPED:
-            work.change(entry, round=entry.round + 1)
-        entry = work.change(
-            entry,
-            entry_state=EntryState.PLANNED,
-            undo_waits=waits[key],
-            undo_next=tuple(following[key]),
-            undo_attempts=0,
-            entry_reason="",
-        )
-        work.tell("entry.planned", entry)
-        if not waits[key]:
-            free.append(key)
-    assert work.plan is not None
-    work.frontier["undo"] = {
-        "plan": work.plan.id,
-        "left": len(ids),
-        "flight": 0,
-        "free": free,
-        "ready": [],
-    }
-
-
-def _is_independent(work: Work, key: str) -> bool:
-    node = work.node(work.runs[key])
-    compensation = node.step.compensation if node else None
-    return compensation is not None and compensation.independent
 
 
 # ---- going on --------------------------------------------------------------------------------
@@ -226,92 +82,22 @@ def _evaluate(work: Work, node: Node, entry: StepRun) -> None:
     if undo_input is None:
         return
     if compensation.policy is UndoPolicy.APPROVAL_IF:
-        needs_people = _rule(work, compensation, entry, undo_input)
+        needs_people = asking.rule_asks(work, compensation, entry, undo_input)
         if needs_people is None:
             return
         if not needs_people:
             _delay_or_ready(work, node, entry)
             return
-    _ask_people(work, compensation, entry, undo_input)
+    asking.ask_people(work, compensation, entry, undo_input)
 
 
 def _sent(work: Work, node: Node, entry: StepRun) -> dict[str, Any] | None:
-    """Return what the undo will send: the body of an HTTP request, else the task's input."""
-    compensation = node.step.compensation
-    assert compensation is not None
-    task = compensation.tasks[0]
-    owner_roots = work.graph_of(entry.defined_by)
-    if owner_roots is None:
-        return None
-    undo_node = owner_roots.nodes[task.reference]
-    values = roots.undo_roots(work, undo_node.roots, node, entry, None)
-    if values is None:
-        return None
+    """Return what the undo will send; an entry for which that is too large fails."""
     try:
-        inputs = base.inputs_of(work, undo_node, values)
+        return asking.sent(work, node, entry)
     except ExpressionTooLarge as error:
         fail_entry(work, entry, str(error))
         return None
-    return sent_of(task.type, inputs)
-
-
-def sent_of(task_type: str, inputs: dict[str, Any]) -> dict[str, Any]:
-    """Return the meaningful part of an undo's input: an HTTP call's body, else all of it."""
-    if task_type != "HTTP":
-        return inputs
-    request = inputs.get("http_request")
-    body = (request if isinstance(request, dict) else inputs).get("body")
-    return body if isinstance(body, dict) else {"body": body}
-
-
-def _rule(
-    work: Work, compensation: Compensation, entry: StepRun, undo_input: dict[str, Any]
-) -> bool | None:
-    """Ask the author's rule; true, null or an error asks people (saga-semantics §6)."""
-    script = compensation.approval_if
-    if script is None:
-        return True
-    data = {
-        "input": entry.input,
-        "output": entry.output,
-        "compensationInput": undo_input,
-        "amount": entry.amount,
-        "workflow": roots.workflow_root(work.execution, entry.variables),
-    }
-    answer = work.ask("javascript", script.expression, data)
-    if answer is None:
-        return None
-    return bool(answer.error) or answer.value is not False
-
-
-def _ask_people(
-    work: Work, compensation: Compensation, entry: StepRun, undo_input: dict[str, Any]
-) -> None:
-    current = work.active_plan()
-    if current is None:
-        return
-    asked = int(work.frontier.get("asked", 0)) + 1
-    work.frontier["asked"] = asked
-    approval_id = keys.derive_id(work.execution.id, "approval", entry.id, entry.round, asked)
-    task = compensation.tasks[0]
-    entry = work.change(entry, entry_state=EntryState.AWAITING_APPROVAL, approval_id=approval_id)
-    work.tell("entry.awaiting_approval", entry, approval=approval_id)
-    work.do(
-        OpenApproval(
-            id=approval_id,
-            entry_id=entry.id,
-            reference=entry.reference,
-            round=entry.round,
-            undo_input=undo_input,
-            input_hash=digest(undo_input),
-            endpoint=task.name,
-            amount=entry.amount,
-            approval=asdict(compensation.approval),
-            definition_hash=digest(dict(work.graph.definition.document)),
-            plan_hash=current.hash,
-            triggered_by=current.triggered_by,
-        )
-    )
 
 
 def _delay_or_ready(work: Work, node: Node, entry: StepRun) -> None:
@@ -394,7 +180,7 @@ def _approval_holds(work: Work, entry: StepRun) -> bool:
         work.needs.approvals[entry.approval_id] = digest(undo_input)
         return False
     if not holds:
-        _ask_people(work, compensation, entry, undo_input)
+        asking.ask_people(work, compensation, entry, undo_input)
     return holds
 
 
@@ -404,12 +190,12 @@ def _needs_nobody(
     """Evaluate the policy of an entry that nobody has agreed to once more."""
     asks = True
     if compensation.policy is UndoPolicy.APPROVAL_IF:
-        answer = _rule(work, compensation, entry, undo_input)
+        answer = asking.rule_asks(work, compensation, entry, undo_input)
         if answer is None:
             return False
         asks = answer
     if asks:
-        _ask_people(work, compensation, entry, undo_input)
+        asking.ask_people(work, compensation, entry, undo_input)
     return not asks
 
 

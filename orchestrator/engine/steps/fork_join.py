@@ -34,6 +34,27 @@ def begin_join(work: Work, node: Node, run: StepRun, inputs: dict[str, Any]) -> 
     if not awaited:
         work.frontier["joins"].pop(run.position)
         base.complete(work, run)
+    elif node.fork is None:
+        _count_settled(work, node, run, awaited)
+
+
+def _count_settled(work: Work, node: Node, run: StepRun, awaited: list[str]) -> None:
+    """Count what has ended before a JOIN that does not stand right after a fork."""
+    missing = [name for name in awaited if name not in work.latest]
+    work.needs.references.update(missing)
+    for name in () if missing else dict.fromkeys(awaited):
+        end = _in_round(work, node, run, name)
+        if end is not None and end.state.is_settled:
+            is_excused = end.state in (StepState.UNKNOWN, StepState.FAILED) and _is_optional(
+                work, end
+            )
+            if note_settled(work, run.position, end, is_excused=is_excused):
+                finish_join(work, node, run.position)
+
+
+def _is_optional(work: Work, run: StepRun) -> bool:
+    node = work.node(run)
+    return node is not None and node.step.optional
 
 
 def note_settled(work: Work, join_position: str, run: StepRun, *, is_excused: bool) -> bool:

@@ -8,17 +8,13 @@ import pytest
 
 from orchestrator.engine.outcomes import Failed, Outcome, Succeeded, Unknown
 from orchestrator.engine.snapshot import (
-    AttemptEnded,
-    Cancelled,
     Claimed,
-    EntryActed,
     PauseSet,
     StepDue,
-    StepRun,
     StepSettled,
     UndoRequested,
 )
-from orchestrator.engine.states import Direction, EntryState
+from orchestrator.engine.states import Direction
 from tests.unit.engine.definitions import fork, saga, task, undone, work
 from tests.unit.engine.driver import Run, World
 
@@ -34,10 +30,6 @@ def start(*, undo: dict[str, Any] | None = None, **keys: Any) -> Run:
     run = World().start(saga(undone("a", undo=undo, **keys), undone("b")))
     run.work("a", WHO_KNOWS)
     return run
-
-
-def report(run: Run, step: StepRun, outcome: Outcome) -> None:
-    run.feed(AttemptEnded(step_run_id=step.id, attempt_id=step.id, outcome=outcome))
 
 
 def test_probe_that_says_applied_completes_the_step_with_its_output():
@@ -313,118 +305,3 @@ def test_probe_that_begins_at_the_quiesce_timeout_has_its_time():
     run.world.pass_time(60)
 
     assert run.state == "COMPENSATING"
-
-
-# ---- late results ----------------------------------------------------------------------------
-
-
-def test_late_success_before_the_undo_is_sent_arms_the_entry():
-    run = start(undo=UNSAFE)
-
-    report(run, run.step("a"), Succeeded(output={"id": 1}))
-
-    assert run.states() == {"a": "COMPLETED"}
-    assert run.step("a").output == {"id": 1}
-    assert (run.state, run.ledger()) == ("COMPENSATING", {"a": "READY"})
-
-
-def test_late_success_of_an_optional_step_is_not_followed_twice():
-    run = start(optional=True)
-
-    report(run, run.step("a"), Succeeded())
-
-    assert run.states() == {"a": "COMPLETED", "b": "SCHEDULED"}
-    run.work("b")
-    assert run.state == "COMPLETED"
-
-
-def test_late_success_after_the_undo_is_a_late_effect():
-    run = start()
-    run.world.pass_time(30)
-    run.work("un_a")
-
-    report(run, run.step("a"), Succeeded())
-
-    assert run.ledger() == {"a": "LATE_EFFECT"}
-    assert run.state == "NEEDS_ATTENTION"
-
-
-def test_late_success_while_the_undo_is_in_flight_counts_when_it_settles():
-    run = start()
-    run.world.pass_time(30)
-    undo = run.claimable()[0]
-    run.feed(Claimed(step_run_id=undo.id, worker="w"))
-    report(run, run.step("a"), Succeeded())
-    assert run.ledger() == {"a": "RUNNING"}
-
-    run.end(run.step("un_a", Direction.COMPENSATION), Succeeded())
-
-    assert run.ledger() == {"a": "LATE_EFFECT"}
-    assert run.state == "NEEDS_ATTENTION"
-
-
-@pytest.mark.parametrize(
-    ("action", "state"), [("HARMLESS", "COMPENSATED"), ("RESOLVE", "PARTIALLY_COMPENSATED")]
-)
-def test_person_settles_a_late_effect(action: str, state: str):
-    run = start()
-    run.world.pass_time(30)
-    run.work("un_a")
-    report(run, run.step("a"), Succeeded())
-
-    act = EntryActed(entry_id=run.step("a").id, action=action, actor="ann", reason="looked")
-    run.feed(act)
-
-    assert run.state == state
-    assert run.feed(act).refused == (run.step("a").id,)
-
-
-def test_late_success_of_what_was_thought_not_to_have_happened():
-    run = start(undo=UNSAFE)
-    step = run.step("a")
-    run.feed(StepSettled(step_run_id=step.id, applied=False, actor="eve", reason=""))
-    assert run.state == "FAILED"
-
-    report(run, step, Succeeded())
-    assert (run.state, run.ledger()) == ("NEEDS_ATTENTION", {"a": "LATE_EFFECT"})
-    run.feed(EntryActed(entry_id=step.id, action="RESOLVE", actor="ann", reason="by hand"))
-
-    assert (run.state, run.ledger()) == ("FAILED", {"a": "RESOLVED_MANUALLY"})
-
-
-def test_success_told_twice_after_the_undo_is_no_late_effect():
-    run = World().start(saga(undone("a")))
-    run.work("a")
-    run.feed(UndoRequested(actor="op", reason=""))
-    run.work("un_a")
-
-    report(run, run.step("a"), Succeeded())
-
-    assert (run.state, run.step("a").entry_state) == ("COMPENSATED", EntryState.COMPENSATED)
-
-
-def test_late_success_of_the_attempt_before_changes_nothing_while_another_runs():
-    run = start(retryCount=1)
-
-    report(run, run.step("a"), Succeeded())
-
-    assert run.states() == {"a": "RETRY_WAIT"}
-    assert len(run.late) == 1
-
-
-def test_answer_to_a_question_that_was_not_asked_is_refused():
-    run = World().start(saga(undone("a")))
-
-    decision = run.feed(
-        StepSettled(step_run_id=run.step("a").id, applied=True, actor="eve", reason="")
-    )
-
-    assert decision.refused == (run.step("a").id,)
-
-
-def test_question_is_dropped_by_a_cancel_without_undo():
-    run = start(undo=UNSAFE)
-
-    run.feed(Cancelled(compensate=False, actor="op", reason="leave it"))
-
-    assert (run.state, run.ledger()) == ("FAILED", {"a": "UNCERTAIN"})

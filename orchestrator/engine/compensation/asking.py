@@ -1,0 +1,93 @@
+"""People who must agree to an undo: what they are shown, and the rule that asks them (§6, §7)."""
+
+from dataclasses import asdict
+from typing import Any
+
+from orchestrator.engine import keys, roots
+from orchestrator.engine.canonical import digest
+from orchestrator.engine.commands import OpenApproval
+from orchestrator.engine.definition.graph import Node
+from orchestrator.engine.definition.model import Compensation
+from orchestrator.engine.snapshot import StepRun
+from orchestrator.engine.states import EntryState
+from orchestrator.engine.steps import base
+from orchestrator.engine.work import Work
+
+
+def sent(work: Work, node: Node, entry: StepRun) -> dict[str, Any] | None:
+    """Return what the undo will send: the body of an HTTP request, else the task's input.
+
+    Raises:
+        ExpressionTooLarge: what would be sent is.
+    """
+    compensation = node.step.compensation
+    assert compensation is not None
+    task = compensation.tasks[0]
+    owner_roots = work.graph_of(entry.defined_by)
+    if owner_roots is None:
+        return None
+    undo_node = owner_roots.nodes[task.reference]
+    values = roots.undo_roots(work, undo_node.roots, node, entry, None)
+    if values is None:
+        return None
+    return sent_of(task.type, base.inputs_of(work, undo_node, values))
+
+
+def sent_of(task_type: str, inputs: dict[str, Any]) -> dict[str, Any]:
+    """Return the meaningful part of an undo's input: an HTTP call's body, else all of it."""
+    if task_type != "HTTP":
+        return inputs
+    request = inputs.get("http_request")
+    body = (request if isinstance(request, dict) else inputs).get("body")
+    return body if isinstance(body, dict) else {"body": body}
+
+
+def rule_asks(
+    work: Work, compensation: Compensation, entry: StepRun, undo_input: dict[str, Any]
+) -> bool | None:
+    """Ask the author's rule; true, null or an error asks people (saga-semantics §6)."""
+    script = compensation.approval_if
+    if script is None:
+        return True
+    data = {
+        "input": entry.input,
+        "output": entry.output,
+        "compensationInput": undo_input,
+        "amount": entry.amount,
+        "workflow": roots.workflow_root(work.execution, entry.variables),
+    }
+    answer = work.ask("javascript", script.expression, data)
+    if answer is None:
+        return None
+    return bool(answer.error) or answer.value is not False
+
+
+def ask_people(
+    work: Work, compensation: Compensation, entry: StepRun, undo_input: dict[str, Any]
+) -> None:
+    """Have the gate open a request; the entry waits for its verdict."""
+    current = work.active_plan()
+    if current is None:
+        return
+    asked = int(work.frontier.get("asked", 0)) + 1
+    work.frontier["asked"] = asked
+    approval_id = keys.derive_id(work.execution.id, "approval", entry.id, entry.round, asked)
+    task = compensation.tasks[0]
+    entry = work.change(entry, entry_state=EntryState.AWAITING_APPROVAL, approval_id=approval_id)
+    work.tell("entry.awaiting_approval", entry, approval=approval_id)
+    work.do(
+        OpenApproval(
+            id=approval_id,
+            entry_id=entry.id,
+            reference=entry.reference,
+            round=entry.round,
+            undo_input=undo_input,
+            input_hash=digest(undo_input),
+            endpoint=task.name,
+            amount=entry.amount,
+            approval=asdict(compensation.approval),
+            definition_hash=digest(dict(work.graph.definition.document)),
+            plan_hash=current.hash,
+            triggered_by=current.triggered_by,
+        )
+    )

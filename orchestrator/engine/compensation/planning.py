@@ -1,0 +1,149 @@
+"""From a trigger to the active plan: selection, the question that must come first, places (§5)."""
+
+from orchestrator.engine import keys
+from orchestrator.engine.commands import StorePlan
+from orchestrator.engine.compensation import order, plan
+from orchestrator.engine.events import Event
+from orchestrator.engine.forward import unknown
+from orchestrator.engine.snapshot import PlanView
+from orchestrator.engine.states import EntryState, ExecutionState, StepState
+from orchestrator.engine.work import Work
+
+
+def begin_plan(
+    work: Work,
+    trigger: str,
+    *,
+    actor: str,
+    reason: str,
+    wanted: frozenset[str] | None = None,
+    on_request: bool = False,
+) -> bool:
+    """Make and store the plan; False if the ledger is not loaded or nothing can be undone."""
+    if not work.snapshot.whole:
+        work.needs.whole = True
+        return False
+    choosable = plan.CHOOSABLE_ON_REQUEST if on_request else plan.CHOOSABLE
+    made = plan.make(work.runs, work.node, wanted=wanted, choosable=choosable)
+    if work.needs or made.is_empty:
+        return False
+    unanswered = _unanswered(work, made)
+    if unanswered:
+        _ask_first(work, unanswered, trigger, actor, reason, wanted, on_request=on_request)
+        return False
+    number = int(work.frontier.get("plans", 0)) + 1
+    work.frontier["plans"] = number
+    plan_id = keys.derive_id(work.execution.id, "plan", number)
+    work.set(fence=work.execution.fence + 1)
+    work.move(ExecutionState.PLANNING, trigger=trigger, by=actor, reason=reason)
+    work.do(
+        StorePlan(
+            id=plan_id,
+            number=number,
+            hash=made.hash,
+            trigger=trigger,
+            triggered_by=actor,
+            reason=reason,
+            entries=made.entries,
+            edges=made.edges,
+            cannot_be_undone=made.cannot_be_undone,
+        )
+    )
+    work.plan = PlanView(
+        id=plan_id, hash=made.hash, trigger=trigger, reason=reason, triggered_by=actor
+    )
+    work.record(
+        Event(
+            type="plan.stored",
+            data={
+                "plan": plan_id,
+                "hash": made.hash,
+                "trigger": trigger,
+                "by": actor,
+                "reason": reason,
+                "entries": len(made.entries),
+            },
+        )
+    )
+    _place_entries(work, made)
+    work.move(ExecutionState.COMPENSATING)
+    return True
+
+
+def _unanswered(work: Work, made: plan.Plan) -> list[str]:
+    """Return step runs of unknown outcome whose undo may only be called once somebody knows (§3).
+
+    Optional steps run into this: nobody was asked when they were left unknown.
+    """
+    found: list[str] = []
+    for entry in made.entries:
+        run = work.runs[entry["id"]]
+        node = work.node(run)
+        is_open = run.state is StepState.UNKNOWN and run.child_id is None
+        if is_open and node is not None and not unknown.can_undo_unknown(node):
+            found.append(run.id)
+    return found
+
+
+def _ask_first(
+    work: Work,
+    unanswered: list[str],
+    trigger: str,
+    actor: str,
+    reason: str,
+    wanted: frozenset[str] | None,
+    *,
+    on_request: bool,
+) -> None:
+    """Have people say what happened before the plan is made; it is made with the last answer."""
+    questions = work.frontier.setdefault("questions", [])
+    questions += [key for key in unanswered if key not in questions]
+    work.frontier["stop"] = {"trigger": trigger, "undo": True, "by": actor, "reason": reason}
+    if on_request:
+        work.frontier["stop"]["wanted"] = sorted(wanted) if wanted is not None else None
+    if not work.in_state(ExecutionState.NEEDS_ATTENTION):
+        work.move(ExecutionState.NEEDS_ATTENTION, reason="an outcome is unknown")
+
+
+def _place_entries(work: Work, made: plan.Plan) -> None:
+    """Move the chosen entries to PLANNED; each knows how many it waits for and who waits for it."""
+    ids = [entry["id"] for entry in made.entries]
+    edges = list(made.edges)
+    if work.graph.definition.saga.serial:
+        independent = {key for key in ids if _is_independent(work, key)}
+        edges = list(order.serial_edges(ids, made.edges, independent))
+    waits = dict.fromkeys(ids, 0)
+    following: dict[str, list[str]] = {key: [] for key in ids}
+    for waiting, awaited in edges:
+        waits[waiting] += 1
+        following[awaited].append(waiting)
+    free: list[str] = []
+    for key in ids:
+        entry = work.runs[key]
+        if entry.entry_state is EntryState.SKIPPED:
+            work.change(entry, round=entry.round + 1)
+        entry = work.change(
+            entry,
+            entry_state=EntryState.PLANNED,
+            undo_waits=waits[key],
+            undo_next=tuple(following[key]),
+            undo_attempts=0,
+            entry_reason="",
+        )
+        work.tell("entry.planned", entry)
+        if not waits[key]:
+            free.append(key)
+    assert work.plan is not None
+    work.frontier["undo"] = {
+        "plan": work.plan.id,
+        "left": len(ids),
+        "flight": 0,
+        "free": free,
+        "ready": [],
+    }
+
+
+def _is_independent(work: Work, key: str) -> bool:
+    node = work.node(work.runs[key])
+    compensation = node.step.compensation if node else None
+    return compensation is not None and compensation.independent
