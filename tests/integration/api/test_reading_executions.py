@@ -250,7 +250,6 @@ def test_trace_in_order_and_from_a_number(make_workflow: Callable[..., Workflow]
 
 SENTENCES = [
     ({"paused": True}, [], "The run is paused until somebody resumes it."),
-    ({"waiting_on": "Finance decides."}, [], "Finance decides."),
     ({}, [("ask", "HUMAN", "WAITING")], "“ask” waits for a person."),
     ({}, [("nap", "WAIT", "WAITING")], "“nap” waits for its time or a signal."),
     ({}, [("a", "SIMPLE", "SCHEDULED")], "“a” waits for a worker."),
