@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Q
 
 from orchestrator import drain, metrics
@@ -42,6 +42,8 @@ logger = logging.getLogger(__name__)
 MAX_REASON = 10_000
 MAX_OUTPUT = 3 * 2**20
 """Bytes of a task's output (reliability.md §12)."""
+_DATABASE_AWAY = (OperationalError, InterfaceError)
+"""What no execution is to blame for."""
 BATCH = 32
 """Step runs that one Celery task takes at once, where they are quick."""
 
@@ -68,6 +70,8 @@ def claim_due(*, queue: str, limit: int, worker: str) -> list[Work]:
         return []
     try:
         claimed = _claim_due(queue=queue, limit=limit, worker=worker).claimed
+    except _DATABASE_AWAY:
+        raise
     except Exception:
         logger.exception("claim_failed", extra={"queue": queue})
         claimed = _claim_each(queue=queue, limit=limit, worker=worker)
@@ -151,6 +155,8 @@ def _record(inputs: Mapping[str, Sequence[Input]], keep: Keeping) -> list[tuple[
     """Write inputs of several executions together; one that cannot be written spoils no other."""
     try:
         return advance.drive(inputs=inputs, keep=keep)
+    except _DATABASE_AWAY:
+        raise
     except Exception:
         if len(inputs) == 1:
             raise

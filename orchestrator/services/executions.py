@@ -259,11 +259,15 @@ def _known(request: StartRequest, workflow: Workflow, execution_id: str) -> Star
 
 def _insert(actor: "User | None", new: list[tuple[Started, dict[str, Any], StartRequest]]) -> None:
     rows = [row for _, row, _ in new]
-    statements.insert(table_of(Execution), rows)
-    found = load.lock_executions([row["id"] for row in rows])
+    # After a COMMIT that was lost on its way they are there already, and have been decided.
+    statements.insert(table_of(Execution), rows, ignore_conflicts=True)
+    locked = load.lock_executions([row["id"] for row in rows])
+    found = {key: loaded for key, loaded in locked.items() if loaded.view.revision == 0}
     advanced = advance.advance_locked(found, {})
     dispatch.ring_executions(advanced.to_advance)
     for started, row, _ in new:
+        if row["id"] not in found:
+            continue
         metrics.EXECUTIONS_STARTED.labels(workflow=row["workflow_name"]).inc()
         if actor is not None:
             log.record(

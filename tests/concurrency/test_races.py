@@ -289,7 +289,7 @@ def _is_undone(runtime: Runtime, parent: Execution, inner: Execution) -> None:
 def test_a_child_ends_while_its_parent_is_about_to_stop(runtime: Runtime) -> None:
     parent, inner, work = _family(runtime)
 
-    # The child's row is free, and it ends; only then the stop meets the parent's row, which is held.
+    # The child's row is free, and it ends; only then the stop meets the parent's, which is held.
     race_for(parent, partial(_end_then_cancel, parent, work))
 
     _is_undone(runtime, parent, inner)
