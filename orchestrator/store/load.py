@@ -47,6 +47,8 @@ LIGHT_COLUMNS = tuple(
 )
 EXECUTION_COLUMNS = tuple(ExecutionView.__slots__)
 _EXTRA_COLUMNS = ("version_id", "task_policies")
+MOST_OF_SHORT = 12
+"""Step runs of an execution up to which all of them are loaded together."""
 _SETTLED = tuple(state.value for state in StepState if state.is_settled)
 
 
@@ -67,6 +69,8 @@ class Loaded:
     before: dict[tuple[str, int], StepRun | None] = field(default_factory=dict)
     in_motion: bool = False
     whole: bool = False
+    complete: bool = False
+    """All step runs are there with all their columns."""
     rounds: dict[str, bool] = field(default_factory=dict)
     attached: set[str] = field(default_factory=set)
     dynamic: dict[str, Graph] = field(default_factory=dict)
@@ -232,6 +236,7 @@ def _step_run(columns: Sequence[str], row: list[Any], *, light: bool) -> tuple[s
 
 def satisfy(found: Mapping[str, Loaded], wanted: Mapping[str, Needs], resolvers: Resolvers) -> None:
     """Load what decisions have asked for, for many executions with few statements."""
+    _load_short(found, wanted)
     _load_runs(found, {key: needs.runs for key, needs in wanted.items() if needs.runs})
     _load_latest(found, {key: needs.references for key, needs in wanted.items()})
     _load_attached(found, {key: needs.attached for key, needs in wanted.items()})
@@ -239,13 +244,33 @@ def satisfy(found: Mapping[str, Loaded], wanted: Mapping[str, Needs], resolvers:
         _load_rest(found[key], key, needs, resolvers)
 
 
+def _load_short(found: Mapping[str, Loaded], wanted: Mapping[str, Needs]) -> None:
+    """Load all step runs of executions that have few: cheaper than to ask for them one by one."""
+    short = [
+        key
+        for key in wanted
+        if not found[key].complete and found[key].view.frontier.get("seq", 0) <= MOST_OF_SHORT
+    ]
+    if not short:
+        return
+    rows = step_runs(any_of("s.execution_id", len(short)), bound(short))
+    _keep(found, rows)
+    for key in short:
+        loaded = found[key]
+        loaded.complete = loaded.whole = loaded.in_motion = True
+
+
 def _load_runs(found: Mapping[str, Loaded], wanted: Mapping[str, set[str]]) -> None:
-    ids = {run_id for runs in wanted.values() for run_id in runs}
+    ids = {run for key, runs in wanted.items() if not found[key].complete for run in runs}
     if ids:
         _keep(found, step_runs(any_of("s.id", len(ids)), bound(ids)))
 
 
 def _load_attached(found: Mapping[str, Loaded], wanted: Mapping[str, set[str]]) -> None:
+    for key, entries in wanted.items():
+        if found[key].complete:
+            found[key].attached |= entries
+    wanted = {key: entries - found[key].attached for key, entries in wanted.items()}
     ids = {entry for entries in wanted.values() for entry in entries}
     if not ids:
         return
@@ -270,9 +295,22 @@ def _load_latest(found: Mapping[str, Loaded], wanted: Mapping[str, set[str]]) ->
     if not pairs:
         return
     for key, name in pairs:
-        found[key].latest[name] = None
+        loaded = found[key]
+        loaded.latest[name] = _newest_loaded(loaded, name) if loaded.complete else None
+    pairs = [(key, name) for key, name in pairs if not found[key].complete]
+    if not pairs:
+        return
     for execution_id, run in _newest(pairs, [None] * len(pairs)):
         found[execution_id].latest[run.reference] = run
+
+
+def _newest_loaded(loaded: Loaded, reference: str) -> StepRun | None:
+    runs = [
+        run
+        for run in loaded.runs.values()
+        if run.reference == reference and run.direction is Direction.FORWARD
+    ]
+    return max(runs, key=lambda run: run.seq, default=None)
 
 
 def _newest(
