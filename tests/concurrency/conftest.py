@@ -62,7 +62,7 @@ def race(hold: str, parameters: tuple[Any, ...], *acts: Act) -> list[Any]:
     threads = [threading.Thread(target=caller) for caller in callers]
     with psycopg.connect(**_address()) as holder, psycopg.connect(**_address()) as watcher:
         watcher.autocommit = True
-        holder.execute(hold, parameters)  # type: ignore[arg-type]  # a constant of the test
+        holder.execute(hold, parameters)
         for number, thread in enumerate(threads, start=1):
             thread.start()
             _wait_until_waiting(watcher, number)

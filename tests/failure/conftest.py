@@ -5,6 +5,7 @@ import os
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -82,8 +83,13 @@ def start_workers(machine: Machine, count: int, **variables: str) -> list[Manage
     sizes = ("--concurrency=1", "--calls-concurrency=4")
     workers = [machine.start("worker", *sizes, **variables) for _ in range(count)]
     for worker in workers:
-        until(lambda worker=worker: worker.output().count(" ready.") >= 2, "a worker is ready")
+        until(partial(_is_ready, worker), "a worker is ready")
     return workers
+
+
+def _is_ready(worker: ManagedProcess) -> bool:
+    """Tell whether both pools of a worker read their queues."""
+    return worker.output().count(" ready.") >= 2
 
 
 @pytest.fixture(scope="session")

@@ -146,7 +146,7 @@ class Machine:
         url = self.installation.environment.get("DATABASE_URL")
         if url:
             with psycopg.connect(url, autocommit=True) as connection:
-                return list(connection.execute(statement))  # type: ignore[arg-type]  # a constant
+                return list(connection.execute(statement))
         path = self.installation.folder / "db.sqlite3"
         with contextlib.closing(sqlite3.connect(path, timeout=20)) as connection:
             return list(connection.execute(statement))

@@ -21,7 +21,7 @@ from orchestrator.models import (
 from orchestrator.services import accounts, attempts, executions, recovery, upkeep
 from orchestrator.services.advance import KEEP_NONE
 from orchestrator.services.attempts import Result
-from orchestrator.store import rings
+from orchestrator.store import clock, rings
 from tests.factories.definitions import child, reversible, saga, task
 from tests.fakes import fails, refuses
 from tests.runtime import NOBODY, Runtime
@@ -175,7 +175,7 @@ def test_a_row_nobody_claims_is_found(runtime: Runtime, caplog: pytest.LogCaptur
 
     assert [(one.kind, one.step_run_id) for one in found] == [("unclaimed", str(step.pk))]
     [line] = [record for record in caplog.records if record.message == "stuck"]
-    assert line.execution_id == str(execution.pk)
+    assert line.__dict__["execution_id"] == str(execution.pk)
     runtime.work()
     assert upkeep.look_for_stuck() == []
 
@@ -225,7 +225,7 @@ def test_what_cannot_be_repaired_is_tried_once_and_told_each_time(
 ) -> None:
     runtime.start(ORDERS)
     runtime.clock.advance(61)
-    tried = []
+    tried: list[Any] = []
     monkeypatch.setattr(upkeep, "_repair", tried.append)
 
     upkeep.look_for_stuck()
@@ -281,7 +281,7 @@ def test_every_tick_and_some_claims_are_noted(runtime: Runtime, monkeypatch) -> 
 
 def test_old_answers_tokens_and_hosts_are_forgotten(db: None) -> None:
     user = User.objects.create_user("someone")
-    old = upkeep.clock.now() - timedelta(days=3)
+    old = clock.now() - timedelta(days=3)
     for key in ("old", "new"):
         StoredAnswer.objects.create(actor_id=user.pk, key=key, request_hash="x", status=200)
     StoredAnswer.objects.filter(key="old").update(created_at=old)
