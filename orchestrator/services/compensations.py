@@ -43,12 +43,14 @@ ON_REQUEST = frozenset(
 ALLOWED_ACTS: Mapping[EntryState, frozenset[str]] = {
     EntryState.COMPENSATION_FAILED: frozenset({"RETRY", "SKIP", "RESOLVE", "TO_MANUAL"}),
     EntryState.MANUAL: frozenset({"RETRY", "SKIP", "RESOLVE"}),
+    EntryState.LATE_EFFECT: frozenset({"RESOLVE", "HARMLESS"}),
 }
 """What an operator may do from which state (product.md §4); what is missing is a 409."""
 AUDITED = {
     "RETRY": "compensation.retry",
     "SKIP": "compensation.skip",
     "RESOLVE": "compensation.resolve",
+    "HARMLESS": "compensation.resolve",
     "TO_MANUAL": "compensation.to_manual",
 }
 
@@ -246,13 +248,13 @@ def resolve_entry(
 ) -> None:
     """Say that an undo was done by hand, outside the engine.
 
+    `harmless` attests that a late effect did no harm: its entry is COMPENSATED again.
+
     Raises:
-        Conflict: Also for `harmless`, which only a late effect may be.
+        Conflict: Also for `harmless` where there is no late effect.
     """
-    if harmless:
-        require_reason(reason)
-        raise Conflict("Only a late effect can be called harmless.")
-    _act(actor=actor, entry_id=entry_id, action="RESOLVE", reason=reason, note=note)
+    action = "HARMLESS" if harmless else "RESOLVE"
+    _act(actor=actor, entry_id=entry_id, action=action, reason=reason, note=note)
 
 
 def send_to_manual(

@@ -416,8 +416,27 @@ def retry_execution(*, actor: "User | None", execution_id: "UUID | str", reason:
         ExecutionState.TERMINATED,
     ):
         raise Conflict(f"Only a failed run can be retried; this one is {state}.")
-    apply_locked(loaded, RetryRequested(actor=versions.name_of(actor), reason=reason))
+    _require_clean_children(row)
+    advanced = apply_locked(loaded, RetryRequested(actor=versions.name_of(actor), reason=reason))
+    if not advanced.runs:
+        raise Conflict("There is nothing in this run that could be retried.")
     log.record("execution.retry", str(row.pk), actor, workflow=row.workflow_name, reason=reason)
+
+
+def _require_clean_children(row: Execution) -> None:
+    """Refuse a retry that would start a fresh child over effects of the failed one (api.md §14).
+
+    Raises:
+        Conflict: A child that did not complete has an effect left, or its undo was begun.
+    """
+    children_ = Execution.objects.filter(parent_id=row.pk, is_saga=True)
+    gone = {EntryState.VOID.value}
+    for child in children_.exclude(outcome="COMPLETED").only("id", "workflow_name", "frontier"):
+        if set(child.frontier.get("ledger", {})) - gone:
+            raise Conflict(
+                f"The child run {child.pk} ({child.workflow_name}) has effects of its own, or was "
+                "undone. Start a new run instead."
+            )
 
 
 def was_dispatched(loaded: Loaded) -> bool:

@@ -6,7 +6,7 @@ lock, where the state is read again (reliability.md §3.4). Two tickers or twent
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from django.db import transaction
 from django.db.models import Min
@@ -99,11 +99,17 @@ def _expire() -> None:
             _has_failed(key)
 
 
+def _ring() -> None:
+    """Ring for rows that nobody has claimed, but not for queues that are full of messages."""
+    queues = rings.unrung_queues(now=clock.now())
+    if queues:
+        _ring_unless(dispatch.full_queues(queues))
+
+
 @retried
 @transaction.atomic(durable=True)
-def _ring() -> None:
-    """Ring for rows that nobody has claimed."""
-    for queue, ids in rings.stamp_unrung(now=clock.now()).items():
+def _ring_unless(full: Collection[str]) -> None:
+    for queue, ids in rings.stamp_unrung(now=clock.now(), full=full).items():
         dispatch.ring_steps((step_run_id, queue) for step_run_id in ids)
         metrics.REPAIRS_RUNG.labels(kind="step").inc(len(ids))
 

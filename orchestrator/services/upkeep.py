@@ -10,9 +10,9 @@ from datetime import timedelta
 from django.db import transaction
 
 from orchestrator import dispatch, metrics
-from orchestrator.engine.states import EntryState
+from orchestrator.engine.states import AttemptState, EntryState
 from orchestrator.handlers import registry
-from orchestrator.models import StepRun, Worker
+from orchestrator.models import Attempt, StepRun, Worker
 from orchestrator.services import accounts, advance, answers
 from orchestrator.store import clock, stuck
 from orchestrator.store.stuck import Depth, Stuck
@@ -20,6 +20,8 @@ from orchestrator.store.stuck import Depth, Stuck
 logger = logging.getLogger(__name__)
 
 WORKERS_KEPT = timedelta(hours=24)
+WAITS_SECONDS, SILENT_SECONDS = 30, 60
+"""Work has waited for so long, and no worker of this host has claimed anything for so long."""
 
 
 @dataclass(slots=True)
@@ -138,6 +140,25 @@ def _write_claim() -> None:
 
 
 _claim_note = _Duty(5.0, _write_claim)
+
+
+def is_deaf() -> bool:
+    """Tell whether work waits for the workers of this host, which take nothing of it.
+
+    Who is in the middle of a step, or waits for a broker that does not answer, is not deaf.
+    """
+    now, host = clock.now(), socket.gethostname()
+    depths = stuck.queue_depths(now=now)
+    if not any(depth.oldest_seconds > WAITS_SECONDS for depth in depths.values()):
+        return False
+    silent_since = now - timedelta(seconds=SILENT_SECONDS)
+    if Worker.objects.filter(host=host, last_claim_at__gte=silent_since).exists():
+        return False
+    if Attempt.objects.filter(
+        state=AttemptState.DISPATCHED, worker__startswith=f"{host}:"
+    ).exists():
+        return False
+    return dispatch.answers()
 
 
 def tidy_up() -> None:
