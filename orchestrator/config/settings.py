@@ -189,4 +189,9 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
+    "ENUM_NAME_OVERRIDES": {
+        "ExecutionState": "orchestrator.engine.states.ExecutionState",
+        "StepState": "orchestrator.engine.states.StepState",
+        "EntryState": "orchestrator.engine.states.EntryState",
+    },
 }

@@ -8,546 +8,1108 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('auth', '0012_alter_user_first_name_max_length'),
+        ("auth", "0012_alter_user_first_name_max_length"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='AttemptLog',
+            name="AttemptLog",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('attempt_id', models.UUIDField(db_index=True)),
-                ('execution_id', models.UUIDField()),
-                ('line', models.TextField()),
-                ('at', models.DateTimeField()),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("attempt_id", models.UUIDField(db_index=True)),
+                ("execution_id", models.UUIDField()),
+                ("line", models.TextField()),
+                ("at", models.DateTimeField()),
             ],
             options={
-                'ordering': ('id',),
-                'default_permissions': (),
+                "ordering": ("id",),
+                "default_permissions": (),
             },
         ),
         migrations.CreateModel(
-            name='ExecutionEvent',
+            name="ExecutionEvent",
             fields=[
-                ('pk', models.CompositePrimaryKey('execution_id', 'seq', blank=True, editable=False, primary_key=True, serialize=False)),
-                ('execution_id', models.UUIDField()),
-                ('seq', models.PositiveIntegerField()),
-                ('at', models.DateTimeField()),
-                ('type', models.CharField(max_length=48)),
-                ('reference', models.CharField(blank=True, max_length=255)),
-                ('step_run_id', models.UUIDField(null=True)),
-                ('data', models.JSONField(default=dict)),
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "execution_id",
+                        "seq",
+                        blank=True,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("execution_id", models.UUIDField()),
+                ("seq", models.PositiveIntegerField()),
+                ("at", models.DateTimeField()),
+                ("type", models.CharField(max_length=48)),
+                ("reference", models.CharField(blank=True, max_length=255)),
+                ("step_run_id", models.UUIDField(null=True)),
+                ("data", models.JSONField(default=dict)),
             ],
             options={
-                'default_permissions': (),
+                "default_permissions": (),
             },
         ),
         migrations.CreateModel(
-            name='Notice',
+            name="Notice",
             fields=[
-                ('id', models.UUIDField(primary_key=True, serialize=False)),
-                ('execution_id', models.UUIDField(db_index=True)),
-                ('kind', models.CharField(max_length=24)),
-                ('data', models.JSONField(default=dict)),
-                ('wake_at', models.DateTimeField(db_index=True)),
+                ("id", models.UUIDField(primary_key=True, serialize=False)),
+                ("execution_id", models.UUIDField(db_index=True)),
+                ("kind", models.CharField(max_length=24)),
+                ("data", models.JSONField(default=dict)),
+                ("wake_at", models.DateTimeField(db_index=True)),
             ],
             options={
-                'default_permissions': (),
+                "default_permissions": (),
             },
         ),
         migrations.CreateModel(
-            name='Workflow',
+            name="Workflow",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=255, unique=True)),
-                ('description', models.TextField(blank=True)),
-                ('is_listed', models.BooleanField(default=True, help_text='False for the home of a definition that only ever came inline with a start.')),
-                ('archived_at', models.DateTimeField(blank=True, null=True)),
-                ('samples', models.JSONField(blank=True, default=list)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('created_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("name", models.CharField(max_length=255, unique=True)),
+                ("description", models.TextField(blank=True)),
+                (
+                    "is_listed",
+                    models.BooleanField(
+                        default=True,
+                        help_text="False for the home of a definition that only ever came inline with a start.",
+                    ),
+                ),
+                ("archived_at", models.DateTimeField(blank=True, null=True)),
+                ("samples", models.JSONField(blank=True, default=list)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'ordering': ('name',),
-                'permissions': (('view_workflow', 'Can see the workflow and its runs'), ('start_execution', 'Can start runs'), ('control_execution', 'Can pause, resume and retry runs'), ('cancel_execution', 'Can cancel runs with undo'), ('compensate_execution', 'Can undo runs'), ('settle_compensation', 'Can settle stuck undos and unknown outcomes'), ('report_task', 'Can poll and report tasks'), ('approve_compensation', 'Can decide approvals and human tasks'), ('edit_draft', 'Can edit the draft'), ('simulate_workflow', 'Can simulate'), ('publish_version', 'Can publish versions'), ('change_rollout', 'Can roll versions out and back'), ('change_grants', 'Can change who may do what'), ('delete_workflow', 'Can archive the workflow and delete versions'), ('delete_execution', 'Can delete runs with their history'), ('compensate_batch', 'Can undo many runs at once'), ('export_audit', 'Can export the audit trail of the workflow'), ('break_glass', 'Can override seals and pivots and stop without undo'), ('create_workflow', 'Can create workflows'), ('read_audit', 'Can read, verify and export the whole audit trail')),
-                'default_permissions': (),
+                "ordering": ("name",),
+                "permissions": (
+                    ("view_workflow", "Can see the workflow and its runs"),
+                    ("start_execution", "Can start runs"),
+                    ("control_execution", "Can pause, resume and retry runs"),
+                    ("cancel_execution", "Can cancel runs with undo"),
+                    ("compensate_execution", "Can undo runs"),
+                    ("settle_compensation", "Can settle stuck undos and unknown outcomes"),
+                    ("report_task", "Can poll and report tasks"),
+                    ("approve_compensation", "Can decide approvals and human tasks"),
+                    ("edit_draft", "Can edit the draft"),
+                    ("simulate_workflow", "Can simulate"),
+                    ("publish_version", "Can publish versions"),
+                    ("change_rollout", "Can roll versions out and back"),
+                    ("change_grants", "Can change who may do what"),
+                    ("delete_workflow", "Can archive the workflow and delete versions"),
+                    ("delete_execution", "Can delete runs with their history"),
+                    ("compensate_batch", "Can undo many runs at once"),
+                    ("export_audit", "Can export the audit trail of the workflow"),
+                    ("break_glass", "Can override seals and pivots and stop without undo"),
+                    ("create_workflow", "Can create workflows"),
+                    ("read_audit", "Can read, verify and export the whole audit trail"),
+                ),
+                "default_permissions": (),
             },
         ),
         migrations.CreateModel(
-            name='Worker',
+            name="Worker",
             fields=[
-                ('host', models.CharField(max_length=255, primary_key=True, serialize=False)),
-                ('queues', models.JSONField(default=list)),
-                ('version', models.CharField(blank=True, max_length=32)),
-                ('last_claim_at', models.DateTimeField(null=True)),
-                ('last_tick_at', models.DateTimeField(null=True)),
+                ("host", models.CharField(max_length=255, primary_key=True, serialize=False)),
+                ("queues", models.JSONField(default=list)),
+                ("version", models.CharField(blank=True, max_length=32)),
+                ("last_claim_at", models.DateTimeField(null=True)),
+                ("last_tick_at", models.DateTimeField(null=True)),
             ],
             options={
-                'default_permissions': (),
+                "default_permissions": (),
             },
         ),
         migrations.CreateModel(
-            name='ApiKey',
+            name="ApiKey",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('key_id', models.CharField(max_length=64, unique=True)),
-                ('secret_hash', models.CharField(max_length=64)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('expires_at', models.DateTimeField(null=True)),
-                ('revoked_at', models.DateTimeField(null=True)),
-                ('last_used_at', models.DateTimeField(null=True)),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='api_keys', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("key_id", models.CharField(max_length=64, unique=True)),
+                ("secret_hash", models.CharField(max_length=64)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("expires_at", models.DateTimeField(null=True)),
+                ("revoked_at", models.DateTimeField(null=True)),
+                ("last_used_at", models.DateTimeField(null=True)),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="api_keys",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'default_permissions': (),
+                "default_permissions": (),
             },
         ),
         migrations.CreateModel(
-            name='ApiToken',
+            name="ApiToken",
             fields=[
-                ('token_hash', models.CharField(max_length=64, primary_key=True, serialize=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('expires_at', models.DateTimeField(db_index=True)),
-                ('api_key', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='tokens', to='orchestrator.apikey')),
+                ("token_hash", models.CharField(max_length=64, primary_key=True, serialize=False)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("expires_at", models.DateTimeField(db_index=True)),
+                (
+                    "api_key",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="tokens",
+                        to="orchestrator.apikey",
+                    ),
+                ),
             ],
             options={
-                'default_permissions': (),
+                "default_permissions": (),
             },
         ),
         migrations.CreateModel(
-            name='OutboxMessage',
+            name="OutboxMessage",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(max_length=16)),
-                ('address', models.CharField(max_length=1024)),
-                ('payload', models.JSONField()),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('due_at', models.DateTimeField()),
-                ('tries', models.PositiveSmallIntegerField(default=0)),
-                ('delivered_at', models.DateTimeField(null=True)),
-                ('parked_at', models.DateTimeField(null=True)),
-                ('last_error', models.TextField(blank=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("kind", models.CharField(max_length=16)),
+                ("address", models.CharField(max_length=1024)),
+                ("payload", models.JSONField()),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("due_at", models.DateTimeField()),
+                ("tries", models.PositiveSmallIntegerField(default=0)),
+                ("delivered_at", models.DateTimeField(null=True)),
+                ("parked_at", models.DateTimeField(null=True)),
+                ("last_error", models.TextField(blank=True)),
             ],
             options={
-                'default_permissions': (),
-                'indexes': [models.Index(condition=models.Q(('delivered_at__isnull', True), ('parked_at__isnull', True)), fields=['due_at'], name='outbox_due')],
+                "default_permissions": (),
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(
+                            ("delivered_at__isnull", True), ("parked_at__isnull", True)
+                        ),
+                        fields=["due_at"],
+                        name="outbox_due",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='QueuePoll',
+            name="QueuePoll",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('task_type', models.CharField(max_length=255)),
-                ('domain', models.CharField(blank=True, max_length=255)),
-                ('worker', models.CharField(max_length=255)),
-                ('polled_at', models.DateTimeField()),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("task_type", models.CharField(max_length=255)),
+                ("domain", models.CharField(blank=True, max_length=255)),
+                ("worker", models.CharField(max_length=255)),
+                ("polled_at", models.DateTimeField()),
             ],
             options={
-                'default_permissions': (),
-                'constraints': [models.UniqueConstraint(fields=('task_type', 'domain', 'worker'), name='poll_once')],
+                "default_permissions": (),
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("task_type", "domain", "worker"), name="poll_once"
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Rollout',
+            name="Rollout",
             fields=[
-                ('workflow', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, serialize=False, to='orchestrator.workflow')),
-                ('stable', models.PositiveIntegerField()),
+                (
+                    "workflow",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        serialize=False,
+                        to="orchestrator.workflow",
+                    ),
+                ),
+                ("stable", models.PositiveIntegerField()),
             ],
             options={
-                'default_permissions': (),
+                "default_permissions": (),
             },
         ),
         migrations.CreateModel(
-            name='Execution',
+            name="Execution",
             fields=[
-                ('id', models.UUIDField(primary_key=True, serialize=False)),
-                ('root_id', models.UUIDField()),
-                ('parent_id', models.UUIDField(null=True)),
-                ('parent_step_id', models.UUIDField(null=True)),
-                ('workflow_name', models.CharField(max_length=255)),
-                ('version_number', models.PositiveIntegerField()),
-                ('is_saga', models.BooleanField(help_text='False for a plain definition.')),
-                ('state', models.CharField(max_length=24)),
-                ('outcome', models.CharField(max_length=12, null=True)),
-                ('failure', models.JSONField(null=True)),
-                ('paused', models.BooleanField(default=False)),
-                ('epoch', models.PositiveIntegerField(default=1)),
-                ('fence', models.PositiveIntegerField(default=0)),
-                ('revision', models.PositiveIntegerField(default=0)),
-                ('head', models.PositiveIntegerField(default=0, help_text='Last journal number.')),
-                ('correlation_id', models.CharField(blank=True, max_length=255)),
-                ('idempotency_key', models.CharField(blank=True, max_length=255)),
-                ('priority', models.PositiveSmallIntegerField(default=0)),
-                ('input', models.JSONField()),
-                ('output', models.JSONField(null=True)),
-                ('variables', models.JSONField(default=dict)),
-                ('frontier', models.JSONField(default=dict, help_text='What is in motion; bounded by the width of the workflow.')),
-                ('lock', models.JSONField(default=dict, help_text='Child versions resolved while running.')),
-                ('task_policies', models.JSONField(default=dict, help_text='TaskDefs registered at the start, by task name.')),
-                ('domains', models.JSONField(default=dict)),
-                ('started_by', models.CharField(blank=True, max_length=150)),
-                ('started_by_id', models.BigIntegerField(null=True)),
-                ('created_at', models.DateTimeField()),
-                ('started_at', models.DateTimeField(null=True)),
-                ('ended_at', models.DateTimeField(null=True)),
-                ('updated_at', models.DateTimeField()),
-                ('wake_at', models.DateTimeField(help_text='Set while a transition is due; repair may ring after it.', null=True)),
-                ('workflow', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, to='orchestrator.workflow')),
+                ("id", models.UUIDField(primary_key=True, serialize=False)),
+                ("root_id", models.UUIDField()),
+                ("parent_id", models.UUIDField(null=True)),
+                ("parent_step_id", models.UUIDField(null=True)),
+                ("workflow_name", models.CharField(max_length=255)),
+                ("version_number", models.PositiveIntegerField()),
+                ("is_saga", models.BooleanField(help_text="False for a plain definition.")),
+                ("state", models.CharField(max_length=24)),
+                ("outcome", models.CharField(max_length=12, null=True)),
+                ("failure", models.JSONField(null=True)),
+                ("paused", models.BooleanField(default=False)),
+                ("epoch", models.PositiveIntegerField(default=1)),
+                ("fence", models.PositiveIntegerField(default=0)),
+                ("revision", models.PositiveIntegerField(default=0)),
+                ("head", models.PositiveIntegerField(default=0, help_text="Last journal number.")),
+                ("correlation_id", models.CharField(blank=True, max_length=255)),
+                ("idempotency_key", models.CharField(blank=True, max_length=255)),
+                ("priority", models.PositiveSmallIntegerField(default=0)),
+                ("input", models.JSONField()),
+                ("output", models.JSONField(null=True)),
+                ("variables", models.JSONField(default=dict)),
+                (
+                    "frontier",
+                    models.JSONField(
+                        default=dict,
+                        help_text="What is in motion; bounded by the width of the workflow.",
+                    ),
+                ),
+                (
+                    "lock",
+                    models.JSONField(
+                        default=dict, help_text="Child versions resolved while running."
+                    ),
+                ),
+                (
+                    "task_policies",
+                    models.JSONField(
+                        default=dict, help_text="TaskDefs registered at the start, by task name."
+                    ),
+                ),
+                ("domains", models.JSONField(default=dict)),
+                ("started_by", models.CharField(blank=True, max_length=150)),
+                ("started_by_id", models.BigIntegerField(null=True)),
+                ("created_at", models.DateTimeField()),
+                ("started_at", models.DateTimeField(null=True)),
+                ("ended_at", models.DateTimeField(null=True)),
+                ("updated_at", models.DateTimeField()),
+                (
+                    "wake_at",
+                    models.DateTimeField(
+                        help_text="Set while a transition is due; repair may ring after it.",
+                        null=True,
+                    ),
+                ),
+                (
+                    "workflow",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        to="orchestrator.workflow",
+                    ),
+                ),
             ],
             options={
-                'default_permissions': (),
+                "default_permissions": (),
             },
         ),
         migrations.CreateModel(
-            name='ServiceAccount',
+            name="ServiceAccount",
             fields=[
-                ('user', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='service', serialize=False, to=settings.AUTH_USER_MODEL)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('owner', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "user",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="service",
+                        serialize=False,
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'default_permissions': (),
+                "default_permissions": (),
             },
         ),
         migrations.CreateModel(
-            name='StepRun',
+            name="StepRun",
             fields=[
-                ('id', models.UUIDField(primary_key=True, serialize=False)),
-                ('reference', models.CharField(max_length=255)),
-                ('position', models.CharField(help_text='Reference with loop coordinates.', max_length=1024)),
-                ('iteration', models.PositiveIntegerField(default=0)),
-                ('epoch', models.PositiveIntegerField(default=1)),
-                ('direction', models.CharField(max_length=12)),
-                ('type', models.CharField(max_length=64)),
-                ('name', models.CharField(max_length=255)),
-                ('seq', models.PositiveIntegerField(help_text='Order of scheduling in the execution, from 1.')),
-                ('settle_seq', models.PositiveIntegerField(null=True)),
-                ('state', models.CharField(max_length=24)),
-                ('caused_by', models.JSONField(default=list)),
-                ('entry_state', models.CharField(max_length=24, null=True)),
-                ('policy', models.CharField(max_length=12, null=True)),
-                ('round', models.PositiveSmallIntegerField(default=0)),
-                ('approval_id', models.UUIDField(null=True)),
-                ('entry_due_at', models.DateTimeField(null=True)),
-                ('undo_attempts', models.PositiveIntegerField(default=0)),
-                ('undo_waits', models.PositiveIntegerField(default=0, help_text='Entries that must settle first.')),
-                ('undo_next', models.JSONField(help_text='Entries that wait for this one.', null=True)),
-                ('entry_reason', models.TextField(blank=True)),
-                ('amount', models.JSONField(null=True)),
-                ('undo_input', models.JSONField(help_text='Amended or frozen input of the undo.', null=True)),
-                ('compensates', models.UUIDField(help_text='The step run that this one undoes or asks about.', null=True)),
-                ('attempt', models.PositiveIntegerField(default=1)),
-                ('attempt_id', models.UUIDField()),
-                ('lost', models.PositiveSmallIntegerField(default=0, help_text='Leases lost in a row.')),
-                ('doubt', models.BooleanField(default=False, help_text='Some attempt may have taken effect.')),
-                ('partial', models.BooleanField(default=False)),
-                ('queue', models.CharField(blank=True, help_text='Celery queue; empty = polling workers.', max_length=64)),
-                ('domain', models.CharField(blank=True, max_length=255)),
-                ('priority', models.PositiveSmallIntegerField(default=0)),
-                ('due_at', models.DateTimeField(null=True)),
-                ('wake_at', models.DateTimeField(null=True)),
-                ('rings', models.PositiveSmallIntegerField(default=0)),
-                ('input', models.JSONField(default=dict)),
-                ('output', models.JSONField(null=True)),
-                ('reason', models.TextField(blank=True)),
-                ('error_class', models.CharField(blank=True, max_length=16)),
-                ('variables', models.JSONField(help_text='Run variables when it settled, if its undo reads them.', null=True)),
-                ('child_id', models.UUIDField(null=True)),
-                ('defined_by', models.UUIDField(help_text='Step run of the dynamic fork that defines it.', null=True)),
-                ('dynamic', models.JSONField(help_text='Branches given as data, on a dynamic fork.', null=True)),
-                ('scheduled_at', models.DateTimeField()),
-                ('first_scheduled_at', models.DateTimeField()),
-                ('started_at', models.DateTimeField(null=True)),
-                ('updated_at', models.DateTimeField()),
-                ('ended_at', models.DateTimeField(null=True)),
-                ('execution', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, to='orchestrator.execution')),
+                ("id", models.UUIDField(primary_key=True, serialize=False)),
+                ("reference", models.CharField(max_length=255)),
+                (
+                    "position",
+                    models.CharField(help_text="Reference with loop coordinates.", max_length=1024),
+                ),
+                ("iteration", models.PositiveIntegerField(default=0)),
+                ("epoch", models.PositiveIntegerField(default=1)),
+                ("direction", models.CharField(max_length=12)),
+                ("type", models.CharField(max_length=64)),
+                ("name", models.CharField(max_length=255)),
+                (
+                    "seq",
+                    models.PositiveIntegerField(
+                        help_text="Order of scheduling in the execution, from 1."
+                    ),
+                ),
+                ("settle_seq", models.PositiveIntegerField(null=True)),
+                ("state", models.CharField(max_length=24)),
+                ("caused_by", models.JSONField(default=list)),
+                ("entry_state", models.CharField(max_length=24, null=True)),
+                ("policy", models.CharField(max_length=12, null=True)),
+                ("round", models.PositiveSmallIntegerField(default=0)),
+                ("approval_id", models.UUIDField(null=True)),
+                ("entry_due_at", models.DateTimeField(null=True)),
+                ("undo_attempts", models.PositiveIntegerField(default=0)),
+                (
+                    "undo_waits",
+                    models.PositiveIntegerField(
+                        default=0, help_text="Entries that must settle first."
+                    ),
+                ),
+                (
+                    "undo_next",
+                    models.JSONField(help_text="Entries that wait for this one.", null=True),
+                ),
+                ("entry_reason", models.TextField(blank=True)),
+                ("amount", models.JSONField(null=True)),
+                (
+                    "undo_input",
+                    models.JSONField(help_text="Amended or frozen input of the undo.", null=True),
+                ),
+                (
+                    "compensates",
+                    models.UUIDField(
+                        help_text="The step run that this one undoes or asks about.", null=True
+                    ),
+                ),
+                ("attempt", models.PositiveIntegerField(default=1)),
+                ("attempt_id", models.UUIDField()),
+                (
+                    "lost",
+                    models.PositiveSmallIntegerField(default=0, help_text="Leases lost in a row."),
+                ),
+                (
+                    "doubt",
+                    models.BooleanField(
+                        default=False, help_text="Some attempt may have taken effect."
+                    ),
+                ),
+                ("partial", models.BooleanField(default=False)),
+                (
+                    "queue",
+                    models.CharField(
+                        blank=True,
+                        help_text="Celery queue; empty = polling workers.",
+                        max_length=64,
+                    ),
+                ),
+                ("domain", models.CharField(blank=True, max_length=255)),
+                ("priority", models.PositiveSmallIntegerField(default=0)),
+                ("due_at", models.DateTimeField(null=True)),
+                ("wake_at", models.DateTimeField(null=True)),
+                ("rings", models.PositiveSmallIntegerField(default=0)),
+                ("input", models.JSONField(default=dict)),
+                ("output", models.JSONField(null=True)),
+                ("reason", models.TextField(blank=True)),
+                ("error_class", models.CharField(blank=True, max_length=16)),
+                (
+                    "variables",
+                    models.JSONField(
+                        help_text="Run variables when it settled, if its undo reads them.",
+                        null=True,
+                    ),
+                ),
+                ("child_id", models.UUIDField(null=True)),
+                (
+                    "defined_by",
+                    models.UUIDField(
+                        help_text="Step run of the dynamic fork that defines it.", null=True
+                    ),
+                ),
+                (
+                    "dynamic",
+                    models.JSONField(
+                        help_text="Branches given as data, on a dynamic fork.", null=True
+                    ),
+                ),
+                ("scheduled_at", models.DateTimeField()),
+                ("first_scheduled_at", models.DateTimeField()),
+                ("started_at", models.DateTimeField(null=True)),
+                ("updated_at", models.DateTimeField()),
+                ("ended_at", models.DateTimeField(null=True)),
+                (
+                    "execution",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        to="orchestrator.execution",
+                    ),
+                ),
             ],
             options={
-                'default_permissions': (),
+                "default_permissions": (),
             },
         ),
         migrations.CreateModel(
-            name='Attempt',
+            name="Attempt",
             fields=[
-                ('id', models.UUIDField(primary_key=True, serialize=False)),
-                ('execution_id', models.UUIDField(db_index=True)),
-                ('number', models.PositiveIntegerField()),
-                ('state', models.CharField(max_length=16)),
-                ('reason', models.TextField(blank=True)),
-                ('output', models.JSONField(null=True)),
-                ('worker', models.CharField(blank=True, max_length=255)),
-                ('poll_count', models.PositiveIntegerField(default=0)),
-                ('callback_after', models.PositiveIntegerField(default=0)),
-                ('scheduled_at', models.DateTimeField()),
-                ('started_at', models.DateTimeField(null=True)),
-                ('ended_at', models.DateTimeField(null=True)),
-                ('late', models.JSONField(help_text='A result that came when it no longer counted.', null=True)),
-                ('step_run', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='attempts', to='orchestrator.steprun')),
+                ("id", models.UUIDField(primary_key=True, serialize=False)),
+                ("execution_id", models.UUIDField(db_index=True)),
+                ("number", models.PositiveIntegerField()),
+                ("state", models.CharField(max_length=16)),
+                ("reason", models.TextField(blank=True)),
+                ("output", models.JSONField(null=True)),
+                ("worker", models.CharField(blank=True, max_length=255)),
+                ("poll_count", models.PositiveIntegerField(default=0)),
+                ("callback_after", models.PositiveIntegerField(default=0)),
+                ("scheduled_at", models.DateTimeField()),
+                ("started_at", models.DateTimeField(null=True)),
+                ("ended_at", models.DateTimeField(null=True)),
+                (
+                    "late",
+                    models.JSONField(
+                        help_text="A result that came when it no longer counted.", null=True
+                    ),
+                ),
+                (
+                    "step_run",
+                    models.ForeignKey(
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="attempts",
+                        to="orchestrator.steprun",
+                    ),
+                ),
             ],
             options={
-                'default_permissions': (),
+                "default_permissions": (),
             },
         ),
         migrations.CreateModel(
-            name='StoredAnswer',
+            name="StoredAnswer",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('actor_id', models.BigIntegerField()),
-                ('key', models.CharField(max_length=255)),
-                ('request_hash', models.CharField(max_length=64)),
-                ('status', models.PositiveSmallIntegerField()),
-                ('body', models.JSONField(null=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True, db_index=True)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("actor_id", models.BigIntegerField()),
+                ("key", models.CharField(max_length=255)),
+                ("request_hash", models.CharField(max_length=64)),
+                ("status", models.PositiveSmallIntegerField()),
+                ("body", models.JSONField(null=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True, db_index=True)),
             ],
             options={
-                'default_permissions': (),
-                'constraints': [models.UniqueConstraint(fields=('actor_id', 'key'), name='stored_answer_once')],
+                "default_permissions": (),
+                "constraints": [
+                    models.UniqueConstraint(fields=("actor_id", "key"), name="stored_answer_once")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='TaskDefinition',
+            name="TaskDefinition",
             fields=[
-                ('id', models.UUIDField(default=uuid.uuid4, primary_key=True, serialize=False)),
-                ('name', models.CharField(max_length=255, unique=True)),
-                ('document', models.JSONField()),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('created_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
+                ("id", models.UUIDField(default=uuid.uuid4, primary_key=True, serialize=False)),
+                ("name", models.CharField(max_length=255, unique=True)),
+                ("document", models.JSONField()),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                (
+                    "created_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'ordering': ('name',),
-                'default_permissions': (),
+                "ordering": ("name",),
+                "default_permissions": (),
             },
         ),
         migrations.CreateModel(
-            name='Timer',
+            name="Timer",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('purpose', models.CharField(max_length=24)),
-                ('subject', models.CharField(blank=True, help_text='Step run id, or empty.', max_length=64)),
-                ('due_at', models.DateTimeField()),
-                ('execution', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, to='orchestrator.execution')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("purpose", models.CharField(max_length=24)),
+                (
+                    "subject",
+                    models.CharField(blank=True, help_text="Step run id, or empty.", max_length=64),
+                ),
+                ("due_at", models.DateTimeField()),
+                (
+                    "execution",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        to="orchestrator.execution",
+                    ),
+                ),
             ],
             options={
-                'default_permissions': (),
+                "default_permissions": (),
             },
         ),
         migrations.CreateModel(
-            name='WorkflowGroupObjectPermission',
+            name="WorkflowGroupObjectPermission",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('content_object', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='orchestrator.workflow')),
-                ('group', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='auth.group')),
-                ('permission', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='auth.permission')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "content_object",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, to="orchestrator.workflow"
+                    ),
+                ),
+                (
+                    "group",
+                    models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="auth.group"),
+                ),
+                (
+                    "permission",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, to="auth.permission"
+                    ),
+                ),
             ],
             options={
-                'abstract': False,
+                "abstract": False,
             },
         ),
         migrations.CreateModel(
-            name='WorkflowRole',
+            name="WorkflowRole",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('role', models.CharField(max_length=16)),
-                ('group', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='auth.group')),
-                ('user', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('workflow', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='roles', to='orchestrator.workflow')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("role", models.CharField(max_length=16)),
+                (
+                    "group",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to="auth.group",
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "workflow",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="roles",
+                        to="orchestrator.workflow",
+                    ),
+                ),
             ],
             options={
-                'default_permissions': (),
+                "default_permissions": (),
             },
         ),
         migrations.CreateModel(
-            name='WorkflowUserObjectPermission',
+            name="WorkflowUserObjectPermission",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('content_object', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='orchestrator.workflow')),
-                ('permission', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='auth.permission')),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "content_object",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, to="orchestrator.workflow"
+                    ),
+                ),
+                (
+                    "permission",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, to="auth.permission"
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, to=settings.AUTH_USER_MODEL
+                    ),
+                ),
             ],
             options={
-                'abstract': False,
+                "abstract": False,
             },
         ),
         migrations.CreateModel(
-            name='WorkflowVersion',
+            name="WorkflowVersion",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveIntegerField(null=True)),
-                ('document', models.JSONField()),
-                ('checksum', models.CharField(max_length=64)),
-                ('kind', models.CharField(max_length=10)),
-                ('lock', models.JSONField(default=dict, help_text='Sub-workflow name → version number it was resolved to.')),
-                ('note', models.TextField(blank=True)),
-                ('problems', models.JSONField(default=list, help_text='Warnings at publish, with waive reasons.')),
-                ('has_undo', models.BooleanField(default=False)),
-                ('is_deleted', models.BooleanField(default=False, help_text='Hidden from reads and new starts; its executions keep it.')),
-                ('published_at', models.DateTimeField(auto_now_add=True)),
-                ('published_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('workflow', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='versions', to='orchestrator.workflow')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("number", models.PositiveIntegerField(null=True)),
+                ("document", models.JSONField()),
+                ("checksum", models.CharField(max_length=64)),
+                ("kind", models.CharField(max_length=10)),
+                (
+                    "lock",
+                    models.JSONField(
+                        default=dict,
+                        help_text="Sub-workflow name → version number it was resolved to.",
+                    ),
+                ),
+                ("note", models.TextField(blank=True)),
+                (
+                    "problems",
+                    models.JSONField(
+                        default=list, help_text="Warnings at publish, with waive reasons."
+                    ),
+                ),
+                ("has_undo", models.BooleanField(default=False)),
+                (
+                    "is_deleted",
+                    models.BooleanField(
+                        default=False,
+                        help_text="Hidden from reads and new starts; its executions keep it.",
+                    ),
+                ),
+                ("published_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "published_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "workflow",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="versions",
+                        to="orchestrator.workflow",
+                    ),
+                ),
             ],
             options={
-                'default_permissions': (),
+                "default_permissions": (),
             },
         ),
         migrations.AddField(
-            model_name='execution',
-            name='version',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, to='orchestrator.workflowversion'),
+            model_name="execution",
+            name="version",
+            field=models.ForeignKey(
+                db_index=False,
+                on_delete=django.db.models.deletion.PROTECT,
+                to="orchestrator.workflowversion",
+            ),
         ),
         migrations.CreateModel(
-            name='CompensationPlan',
+            name="CompensationPlan",
             fields=[
-                ('id', models.UUIDField(primary_key=True, serialize=False)),
-                ('number', models.PositiveSmallIntegerField()),
-                ('hash', models.CharField(max_length=64)),
-                ('trigger', models.CharField(max_length=24)),
-                ('triggered_by', models.CharField(blank=True, max_length=150)),
-                ('triggered_by_id', models.BigIntegerField(null=True)),
-                ('reason', models.TextField(blank=True)),
-                ('entries', models.JSONField()),
-                ('edges', models.JSONField()),
-                ('cannot_be_undone', models.JSONField(default=list)),
-                ('state', models.CharField(default='ACTIVE', max_length=12)),
-                ('created_at', models.DateTimeField()),
-                ('ended_at', models.DateTimeField(null=True)),
-                ('execution', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='plans', to='orchestrator.execution')),
+                ("id", models.UUIDField(primary_key=True, serialize=False)),
+                ("number", models.PositiveSmallIntegerField()),
+                ("hash", models.CharField(max_length=64)),
+                ("trigger", models.CharField(max_length=24)),
+                ("triggered_by", models.CharField(blank=True, max_length=150)),
+                ("triggered_by_id", models.BigIntegerField(null=True)),
+                ("reason", models.TextField(blank=True)),
+                ("entries", models.JSONField()),
+                ("edges", models.JSONField()),
+                ("cannot_be_undone", models.JSONField(default=list)),
+                ("state", models.CharField(default="ACTIVE", max_length=12)),
+                ("created_at", models.DateTimeField()),
+                ("ended_at", models.DateTimeField(null=True)),
+                (
+                    "execution",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="plans",
+                        to="orchestrator.execution",
+                    ),
+                ),
             ],
             options={
-                'default_permissions': (),
-                'constraints': [models.UniqueConstraint(fields=('execution', 'number'), name='plan_number_once'), models.UniqueConstraint(condition=models.Q(('state', 'ACTIVE')), fields=('execution',), name='plan_one_active')],
+                "default_permissions": (),
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("execution", "number"), name="plan_number_once"
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("state", "ACTIVE")),
+                        fields=("execution",),
+                        name="plan_one_active",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='StartKey',
+            name="StartKey",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('key', models.CharField(max_length=255)),
-                ('execution_id', models.UUIDField()),
-                ('body_hash', models.CharField(max_length=64)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('workflow', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to='orchestrator.workflow')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("key", models.CharField(max_length=255)),
+                ("execution_id", models.UUIDField()),
+                ("body_hash", models.CharField(max_length=64)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "workflow",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, to="orchestrator.workflow"
+                    ),
+                ),
             ],
             options={
-                'default_permissions': (),
-                'constraints': [models.UniqueConstraint(fields=('workflow', 'key'), name='start_key_once')],
+                "default_permissions": (),
+                "constraints": [
+                    models.UniqueConstraint(fields=("workflow", "key"), name="start_key_once")
+                ],
             },
         ),
         migrations.AddIndex(
-            model_name='steprun',
-            index=models.Index(fields=['execution', 'reference', 'seq'], name='step_by_reference'),
+            model_name="steprun",
+            index=models.Index(fields=["execution", "reference", "seq"], name="step_by_reference"),
         ),
         migrations.AddIndex(
-            model_name='steprun',
-            index=models.Index(condition=models.Q(('queue', ''), ('state__in', ('SCHEDULED', 'RETRY_WAIT', 'WAITING'))), fields=['name', 'domain', '-priority', 'due_at'], name='step_to_poll'),
+            model_name="steprun",
+            index=models.Index(
+                condition=models.Q(
+                    ("queue", ""), ("state__in", ("SCHEDULED", "RETRY_WAIT", "WAITING"))
+                ),
+                fields=["name", "domain", "-priority", "due_at"],
+                name="step_to_poll",
+            ),
         ),
         migrations.AddIndex(
-            model_name='steprun',
-            index=models.Index(condition=models.Q(('state__in', ('SCHEDULED', 'RETRY_WAIT')), models.Q(('queue', ''), _negated=True)), fields=['queue', 'due_at'], name='step_to_run'),
+            model_name="steprun",
+            index=models.Index(
+                condition=models.Q(
+                    ("state__in", ("SCHEDULED", "RETRY_WAIT")),
+                    models.Q(("queue", ""), _negated=True),
+                ),
+                fields=["queue", "due_at"],
+                name="step_to_run",
+            ),
         ),
         migrations.AddIndex(
-            model_name='steprun',
-            index=models.Index(condition=models.Q(('wake_at__isnull', False)), fields=['wake_at'], name='step_to_ring'),
+            model_name="steprun",
+            index=models.Index(
+                condition=models.Q(("wake_at__isnull", False)),
+                fields=["wake_at"],
+                name="step_to_ring",
+            ),
         ),
         migrations.AddIndex(
-            model_name='steprun',
-            index=models.Index(condition=models.Q(('state', 'DISPATCHED')), fields=['due_at'], name='step_lease'),
+            model_name="steprun",
+            index=models.Index(
+                condition=models.Q(("state", "DISPATCHED")), fields=["due_at"], name="step_lease"
+            ),
         ),
         migrations.AddIndex(
-            model_name='steprun',
-            index=models.Index(condition=models.Q(('state__in', ('SCHEDULED', 'DISPATCHED', 'WAITING', 'RETRY_WAIT'))), fields=['execution'], name='step_in_motion'),
+            model_name="steprun",
+            index=models.Index(
+                condition=models.Q(
+                    ("state__in", ("SCHEDULED", "DISPATCHED", "WAITING", "RETRY_WAIT"))
+                ),
+                fields=["execution"],
+                name="step_in_motion",
+            ),
         ),
         migrations.AddIndex(
-            model_name='steprun',
-            index=models.Index(condition=models.Q(('compensates__isnull', False)), fields=['compensates'], name='step_attached'),
+            model_name="steprun",
+            index=models.Index(
+                condition=models.Q(("compensates__isnull", False)),
+                fields=["compensates"],
+                name="step_attached",
+            ),
         ),
         migrations.AddIndex(
-            model_name='steprun',
-            index=models.Index(condition=models.Q(('entry_state__in', ['PLANNED', 'AWAITING_APPROVAL', 'DELAYED', 'READY', 'RUNNING', 'RETRY_WAIT', 'COMPENSATION_FAILED', 'MANUAL', 'LATE_EFFECT'])), fields=['entry_state', '-id'], name='entry_open'),
+            model_name="steprun",
+            index=models.Index(
+                condition=models.Q(
+                    (
+                        "entry_state__in",
+                        [
+                            "PLANNED",
+                            "AWAITING_APPROVAL",
+                            "DELAYED",
+                            "READY",
+                            "RUNNING",
+                            "RETRY_WAIT",
+                            "COMPENSATION_FAILED",
+                            "MANUAL",
+                            "LATE_EFFECT",
+                        ],
+                    )
+                ),
+                fields=["entry_state", "-id"],
+                name="entry_open",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='steprun',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['SCHEDULED', 'DISPATCHED', 'WAITING', 'RETRY_WAIT', 'COMPLETED', 'COMPLETED_WITH_ERRORS', 'FAILED', 'UNKNOWN', 'SKIPPED', 'CANCELLED'])), name='step_state_known'),
+            model_name="steprun",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "state__in",
+                        [
+                            "SCHEDULED",
+                            "DISPATCHED",
+                            "WAITING",
+                            "RETRY_WAIT",
+                            "COMPLETED",
+                            "COMPLETED_WITH_ERRORS",
+                            "FAILED",
+                            "UNKNOWN",
+                            "SKIPPED",
+                            "CANCELLED",
+                        ],
+                    )
+                ),
+                name="step_state_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='steprun',
-            constraint=models.CheckConstraint(condition=models.Q(('entry_state__isnull', True), ('entry_state__in', ['TENTATIVE', 'ARMED', 'UNCERTAIN', 'VOID', 'SEALED', 'PLANNED', 'AWAITING_APPROVAL', 'DELAYED', 'READY', 'RUNNING', 'RETRY_WAIT', 'COMPENSATION_FAILED', 'MANUAL', 'COMPENSATED', 'SKIPPED', 'RESOLVED_MANUALLY', 'LATE_EFFECT']), _connector='OR'), name='entry_state_known'),
+            model_name="steprun",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("entry_state__isnull", True),
+                    (
+                        "entry_state__in",
+                        [
+                            "TENTATIVE",
+                            "ARMED",
+                            "UNCERTAIN",
+                            "VOID",
+                            "SEALED",
+                            "PLANNED",
+                            "AWAITING_APPROVAL",
+                            "DELAYED",
+                            "READY",
+                            "RUNNING",
+                            "RETRY_WAIT",
+                            "COMPENSATION_FAILED",
+                            "MANUAL",
+                            "COMPENSATED",
+                            "SKIPPED",
+                            "RESOLVED_MANUALLY",
+                            "LATE_EFFECT",
+                        ],
+                    ),
+                    _connector="OR",
+                ),
+                name="entry_state_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='steprun',
-            constraint=models.CheckConstraint(condition=models.Q(('direction__in', ['FORWARD', 'COMPENSATION', 'PROBE', 'CONFIRM'])), name='step_direction_known'),
+            model_name="steprun",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("direction__in", ["FORWARD", "COMPENSATION", "PROBE", "CONFIRM"])
+                ),
+                name="step_direction_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='attempt',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['SCHEDULED', 'DISPATCHED', 'WAITING', 'SUCCEEDED', 'FAILED', 'FAILED_TERMINAL', 'TIMED_OUT', 'UNKNOWN', 'CANCELLED'])), name='attempt_state_known'),
+            model_name="attempt",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "state__in",
+                        [
+                            "SCHEDULED",
+                            "DISPATCHED",
+                            "WAITING",
+                            "SUCCEEDED",
+                            "FAILED",
+                            "FAILED_TERMINAL",
+                            "TIMED_OUT",
+                            "UNKNOWN",
+                            "CANCELLED",
+                        ],
+                    )
+                ),
+                name="attempt_state_known",
+            ),
         ),
         migrations.AddIndex(
-            model_name='timer',
-            index=models.Index(fields=['due_at'], name='timer_due'),
+            model_name="timer",
+            index=models.Index(fields=["due_at"], name="timer_due"),
         ),
         migrations.AddConstraint(
-            model_name='timer',
-            constraint=models.UniqueConstraint(fields=('execution', 'purpose', 'subject'), name='timer_once_per_purpose'),
+            model_name="timer",
+            constraint=models.UniqueConstraint(
+                fields=("execution", "purpose", "subject"), name="timer_once_per_purpose"
+            ),
         ),
         migrations.AlterUniqueTogether(
-            name='workflowgroupobjectpermission',
-            unique_together={('group', 'permission', 'content_object')},
+            name="workflowgroupobjectpermission",
+            unique_together={("group", "permission", "content_object")},
         ),
         migrations.AddConstraint(
-            model_name='workflowrole',
-            constraint=models.UniqueConstraint(fields=('workflow', 'user', 'role'), name='role_user_once'),
+            model_name="workflowrole",
+            constraint=models.UniqueConstraint(
+                fields=("workflow", "user", "role"), name="role_user_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='workflowrole',
-            constraint=models.UniqueConstraint(fields=('workflow', 'group', 'role'), name='role_group_once'),
+            model_name="workflowrole",
+            constraint=models.UniqueConstraint(
+                fields=("workflow", "group", "role"), name="role_group_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='workflowrole',
-            constraint=models.CheckConstraint(condition=models.Q(('user__isnull', False), ('group__isnull', False), _connector='XOR'), name='role_of_one'),
+            model_name="workflowrole",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("user__isnull", False), ("group__isnull", False), _connector="XOR"
+                ),
+                name="role_of_one",
+            ),
         ),
         migrations.AlterUniqueTogether(
-            name='workflowuserobjectpermission',
-            unique_together={('user', 'permission', 'content_object')},
+            name="workflowuserobjectpermission",
+            unique_together={("user", "permission", "content_object")},
         ),
         migrations.AddIndex(
-            model_name='workflowversion',
-            index=models.Index(fields=['workflow', 'checksum'], name='version_by_checksum'),
+            model_name="workflowversion",
+            index=models.Index(fields=["workflow", "checksum"], name="version_by_checksum"),
         ),
         migrations.AddConstraint(
-            model_name='workflowversion',
-            constraint=models.UniqueConstraint(fields=('workflow', 'number'), name='version_number_once'),
+            model_name="workflowversion",
+            constraint=models.UniqueConstraint(
+                fields=("workflow", "number"), name="version_number_once"
+            ),
         ),
         migrations.AddIndex(
-            model_name='execution',
-            index=models.Index(fields=['workflow', '-id'], name='execution_by_workflow'),
+            model_name="execution",
+            index=models.Index(fields=["workflow", "-id"], name="execution_by_workflow"),
         ),
         migrations.AddIndex(
-            model_name='execution',
-            index=models.Index(fields=['state', '-id'], name='execution_by_state'),
+            model_name="execution",
+            index=models.Index(fields=["state", "-id"], name="execution_by_state"),
         ),
         migrations.AddIndex(
-            model_name='execution',
-            index=models.Index(condition=models.Q(('correlation_id', ''), _negated=True), fields=['correlation_id'], name='execution_by_correlation'),
+            model_name="execution",
+            index=models.Index(
+                condition=models.Q(("correlation_id", ""), _negated=True),
+                fields=["correlation_id"],
+                name="execution_by_correlation",
+            ),
         ),
         migrations.AddIndex(
-            model_name='execution',
-            index=models.Index(condition=models.Q(('parent_id__isnull', False)), fields=['parent_id'], name='execution_by_parent'),
+            model_name="execution",
+            index=models.Index(
+                condition=models.Q(("parent_id__isnull", False)),
+                fields=["parent_id"],
+                name="execution_by_parent",
+            ),
         ),
         migrations.AddIndex(
-            model_name='execution',
-            index=models.Index(condition=models.Q(('wake_at__isnull', False)), fields=['wake_at'], name='execution_due'),
+            model_name="execution",
+            index=models.Index(
+                condition=models.Q(("wake_at__isnull", False)),
+                fields=["wake_at"],
+                name="execution_due",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='execution',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['CREATED', 'RUNNING', 'STOPPING', 'PLANNING', 'COMPENSATING', 'NEEDS_ATTENTION', 'COMPLETED', 'FAILED', 'TIMED_OUT', 'TERMINATED', 'COMPENSATED', 'PARTIALLY_COMPENSATED'])), name='execution_state_known'),
+            model_name="execution",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "state__in",
+                        [
+                            "CREATED",
+                            "RUNNING",
+                            "STOPPING",
+                            "PLANNING",
+                            "COMPENSATING",
+                            "NEEDS_ATTENTION",
+                            "COMPLETED",
+                            "FAILED",
+                            "TIMED_OUT",
+                            "TERMINATED",
+                            "COMPENSATED",
+                            "PARTIALLY_COMPENSATED",
+                        ],
+                    )
+                ),
+                name="execution_state_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='execution',
-            constraint=models.CheckConstraint(condition=models.Q(('outcome__isnull', True), ('outcome__in', ['COMPLETED', 'FAILED', 'TIMED_OUT', 'TERMINATED']), _connector='OR'), name='execution_outcome_known'),
+            model_name="execution",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("outcome__isnull", True),
+                    ("outcome__in", ["COMPLETED", "FAILED", "TIMED_OUT", "TERMINATED"]),
+                    _connector="OR",
+                ),
+                name="execution_outcome_known",
+            ),
         ),
     ]

@@ -41,7 +41,9 @@ def address_of(route):
             begin = route.index(kind)
             route = route[:begin] + value + route[route.index(">", begin) + 1 :]
     route = re.sub(r"\(\?P<\w+>(\w+)\|[^)]*\)", r"\1", route)
-    route = re.sub(r"\(\?P<\w+>(?:[^()]|\([^)]*\))*\)", "01980000-0000-7000-8000-000000000000", route)
+    route = re.sub(
+        r"\(\?P<\w+>(?:[^()]|\([^)]*\))*\)", "01980000-0000-7000-8000-000000000000", route
+    )
     return "/" + route.strip("^$")
 
 
