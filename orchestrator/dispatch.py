@@ -5,6 +5,7 @@ So a failed publish is counted and forgotten; while the broker does not answer n
 a while.
 """
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable
@@ -26,6 +27,7 @@ DELIVER = "orchestrator.deliver"
 MESSAGE_VERSION = 1
 DEFAULT_QUEUE = "default"
 BREAKER_SECONDS = 2.0
+FULL_QUEUE = 200
 FOLLOWED_AT_ONCE = 8
 """More executions than this in one commit are not announced: streams look each second."""
 
@@ -87,6 +89,35 @@ def poll_topic(name: str) -> str:
 def execution_topic(execution_id: str) -> str:
     """Return the doorbell topic of an execution."""
     return f"execution:{execution_id}"
+
+
+def answers() -> bool:
+    """Tell whether the broker can be reached now; for callers without an open transaction."""
+    return _lengths(()) is not None
+
+
+def full_queues(queues: Iterable[str]) -> frozenset[str]:
+    """Return the queues that hold so many messages that another would only be one more to read.
+
+    Workers that are awake claim from the database anyway. A broker that does not answer has none.
+    """
+    lengths = _lengths(queues) or {}
+    return frozenset(queue for queue, length in lengths.items() if length > FULL_QUEUE)
+
+
+def _lengths(queues: Iterable[str]) -> dict[str, int] | None:
+    """Return how many messages wait in each queue that exists; None when the broker is away."""
+    found: dict[str, int] = {}
+    try:
+        with current_app.connection_for_write() as connection:
+            channel = connection.default_channel
+            for queue in queues:
+                with contextlib.suppress(connection.channel_errors):
+                    found[queue] = channel.queue_declare(queue, passive=True).message_count
+    except Exception as error:  # noqa: BLE001 - each broker has errors of its own; all mean the same
+        logger.warning("broker_away", extra={"error": type(error).__name__})
+        return None
+    return found
 
 
 def _after_commit(send: Callable[[], object]) -> None:

@@ -115,12 +115,17 @@ def _late_leases(now: datetime) -> "QuerySet[StepRun]":
 
 
 def _unclaimed(now: datetime) -> "QuerySet[StepRun]":
+    return _claimable(now - QUIET)
+
+
+def _claimable(due_by: datetime) -> "QuerySet[StepRun]":
+    """What a worker of ours could take, as far as it was due by then."""
     return StepRun.objects.filter(
         ~Q(queue=""),
         Q(direction=Direction.FORWARD, execution__state=ExecutionState.RUNNING)
         | ~Q(direction=Direction.FORWARD),
         state__in=CLAIMABLE,
-        due_at__lt=now - QUIET,
+        due_at__lte=due_by,
         execution__paused=False,
     )
 
@@ -163,11 +168,7 @@ class Depth:
 
 def queue_depths(*, now: datetime) -> Mapping[str, Depth]:
     """Return what could be claimed now, by queue."""
-    rows = (
-        StepRun.objects.filter(~Q(queue=""), state__in=CLAIMABLE, due_at__lte=now)
-        .values("queue")
-        .annotate(count=Count("id"), since=Min("due_at"))
-    )
+    rows = _claimable(now).values("queue").annotate(count=Count("id"), since=Min("due_at"))
     return {row["queue"]: _depth(row["count"], now - row["since"]) for row in rows}
 
 

@@ -1,16 +1,19 @@
 """The ticker: what it finds, what it repairs, and what cannot hold it up."""
 
+import socket
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
 import pytest
+from celery import current_app
 from django.contrib.auth.models import User
 
-from orchestrator import metrics, tasks
+from orchestrator import dispatch, metrics, tasks
 from orchestrator.engine.outcomes import Succeeded
 from orchestrator.models import (
     ApiToken,
+    Attempt,
     Execution,
     Notice,
     StepRun,
@@ -22,6 +25,7 @@ from orchestrator.services import accounts, attempts, executions, recovery, upke
 from orchestrator.services.advance import KEEP_NONE
 from orchestrator.services.attempts import Result
 from orchestrator.store import clock, rings
+from orchestrator.worker import ticker
 from tests.factories.definitions import child, reversible, saga, task
 from tests.fakes import fails, refuses
 from tests.runtime import NOBODY, Runtime
@@ -113,6 +117,95 @@ def test_a_broken_run_does_not_spoil_the_results_of_others(runtime: Runtime) -> 
     states = {str(run.pk): StepRun.objects.get(execution=run, reference="a").state for run in runs}
     assert states.pop(works[1].execution_id) == "DISPATCHED"
     assert set(states.values()) == {"COMPLETED"}
+
+
+def test_a_queue_full_of_messages_is_not_rung_for(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [step] = StepRun.objects.filter(execution=runtime.start(ORDERS))
+    runtime.clock.advance(30)
+    monkeypatch.setattr(dispatch, "full_queues", lambda queues: frozenset(queues))
+    recovery._ring()
+    step.refresh_from_db()
+    held = step.rings
+    monkeypatch.setattr(dispatch, "full_queues", lambda _: frozenset())
+
+    recovery._ring()
+
+    step.refresh_from_db()
+    assert (held, step.rings) == (0, 1)
+
+
+@pytest.mark.redis
+def test_the_broker_says_which_queues_are_full() -> None:
+    for _ in range(dispatch.FULL_QUEUE + 1):
+        current_app.send_task("nothing", queue="overfull")
+    current_app.send_task("nothing", queue="almost_empty")
+
+    full = dispatch.full_queues(["overfull", "almost_empty", "never_used"])
+
+    with current_app.connection_for_write() as connection:
+        for queue in ("overfull", "almost_empty"):
+            connection.default_channel.queue_purge(queue)
+    assert full == {"overfull"}
+    assert dispatch.answers()
+
+
+# ---- deaf workers -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def broker(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Whether the broker answers."""
+    does = [True]
+    monkeypatch.setattr(dispatch, "answers", lambda: does[0])
+    return does
+
+
+def test_workers_that_leave_work_lying_are_deaf(runtime: Runtime, broker: list[bool]) -> None:
+    runtime.start(ORDERS)
+    fresh = upkeep.is_deaf()
+    runtime.clock.advance(31)
+    waiting = upkeep.is_deaf()
+    broker[0] = False
+
+    assert (fresh, waiting, upkeep.is_deaf()) == (False, True, False)
+
+
+def test_workers_that_claim_or_are_at_work_are_not_deaf(
+    runtime: Runtime, broker: list[bool]
+) -> None:
+    runtime.publish(ORDERS)
+    host = socket.gethostname()
+    for _ in range(2):
+        runtime.start_known("orders")
+    attempts.claim_due(queue="default", limit=1, worker=f"{host}:7")
+    runtime.clock.advance(61)
+    at_work = upkeep.is_deaf()
+    Attempt.objects.update(worker="elsewhere:7")
+    elsewhere = upkeep.is_deaf()
+    Worker.objects.create(host=host, last_claim_at=runtime.clock.now())
+
+    assert (at_work, elsewhere, upkeep.is_deaf()) == (False, True, False)
+
+
+def test_the_ticker_has_deaf_workers_started_again_and_gives_them_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, restarted = [0.0], [0]
+    monkeypatch.setattr(ticker.time, "monotonic", lambda: now[0])
+
+    def restart() -> None:
+        restarted[0] += 1
+
+    watch = ticker.DeafWatch(is_deaf=lambda: True, restart=restart)
+    counts = []
+    for moment in (0, 89, 90, 91, 179, 180):
+        now[0] = float(moment)
+        watch.look()
+        counts.append(restarted[0])
+
+    assert counts == [0, 0, 1, 1, 1, 2]
 
 
 # ---- what is stuck ------------------------------------------------------------------------------
