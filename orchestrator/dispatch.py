@@ -110,9 +110,9 @@ def _lengths(queues: Iterable[str]) -> dict[str, int] | None:
     found: dict[str, int] = {}
     try:
         with current_app.connection_for_write() as connection:
-            channel = connection.default_channel
+            channel: Any = connection.default_channel
             for queue in queues:
-                with contextlib.suppress(connection.channel_errors):
+                with contextlib.suppress(*connection.channel_errors):
                     found[queue] = channel.queue_declare(queue, passive=True).message_count
     except Exception as error:  # noqa: BLE001 - each broker has errors of its own; all mean the same
         logger.warning("broker_away", extra={"error": type(error).__name__})

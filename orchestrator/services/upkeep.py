@@ -154,11 +154,8 @@ def is_deaf() -> bool:
     silent_since = now - timedelta(seconds=SILENT_SECONDS)
     if Worker.objects.filter(host=host, last_claim_at__gte=silent_since).exists():
         return False
-    if Attempt.objects.filter(
-        state=AttemptState.DISPATCHED, worker__startswith=f"{host}:"
-    ).exists():
-        return False
-    return dispatch.answers()
+    at_work = Attempt.objects.filter(state=AttemptState.DISPATCHED, worker__startswith=f"{host}:")
+    return not at_work.exists() and dispatch.answers()
 
 
 def tidy_up() -> None:

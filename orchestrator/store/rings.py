@@ -22,8 +22,8 @@ def unrung_queues(*, now: datetime) -> set[str]:
 def stamp_unrung(*, now: datetime, full: Collection[str] = ()) -> Mapping[str, list[str]]:
     """Return, by queue, claimable step runs that are due for a ring; the next is put off.
 
-    A row is put off by 10 s · 2^n, at most 120 s: a queue that nobody serves is not flooded. Those of
-    `full` queues are left as they are.
+    A row is put off by 10 s · 2^n, at most 120 s: a queue that nobody serves is not flooded. Those
+    of `full` queues are left as they are.
     """
     rows = StepRun.objects.filter(wake_at__lt=now).exclude(queue__in=full).order_by("wake_at")
     if connection.vendor == "postgresql":

@@ -1,6 +1,7 @@
 """The ticker: what it finds, what it repairs, and what cannot hold it up."""
 
 import socket
+import time
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any
@@ -124,7 +125,7 @@ def test_a_queue_full_of_messages_is_not_rung_for(
 ) -> None:
     [step] = StepRun.objects.filter(execution=runtime.start(ORDERS))
     runtime.clock.advance(30)
-    monkeypatch.setattr(dispatch, "full_queues", lambda queues: frozenset(queues))
+    monkeypatch.setattr(dispatch, "full_queues", frozenset)
     recovery._ring()
     step.refresh_from_db()
     held = step.rings
@@ -145,8 +146,9 @@ def test_the_broker_says_which_queues_are_full() -> None:
     full = dispatch.full_queues(["overfull", "almost_empty", "never_used"])
 
     with current_app.connection_for_write() as connection:
+        channel: Any = connection.default_channel
         for queue in ("overfull", "almost_empty"):
-            connection.default_channel.queue_purge(queue)
+            channel.queue_purge(queue)
     assert full == {"overfull"}
     assert dispatch.answers()
 
@@ -193,7 +195,7 @@ def test_the_ticker_has_deaf_workers_started_again_and_gives_them_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now, restarted = [0.0], [0]
-    monkeypatch.setattr(ticker.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
 
     def restart() -> None:
         restarted[0] += 1
