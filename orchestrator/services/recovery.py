@@ -109,9 +109,11 @@ def _ring() -> None:
 @retried
 @transaction.atomic(durable=True)
 def _ring_unless(full: Collection[str]) -> None:
-    for queue, ids in rings.stamp_unrung(now=clock.now(), full=full).items():
-        dispatch.ring_steps((step_run_id, queue) for step_run_id in ids)
-        metrics.REPAIRS_RUNG.labels(kind="step").inc(len(ids))
+    """Put off the rows of all queues, so that full ones are not looked at again at once."""
+    for queue, ids in rings.stamp_unrung(now=clock.now()).items():
+        if queue not in full:
+            dispatch.ring_steps((step_run_id, queue) for step_run_id in ids)
+            metrics.REPAIRS_RUNG.labels(kind="step").inc(len(ids))
 
 
 def _pause() -> float:

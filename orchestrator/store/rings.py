@@ -1,7 +1,7 @@
 """Rows that nobody claimed: stamped, so that repair rings for each only now and then."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from django.db import connection
@@ -19,13 +19,12 @@ def unrung_queues(*, now: datetime) -> set[str]:
     return set(StepRun.objects.filter(wake_at__lt=now).values_list("queue", flat=True).distinct())
 
 
-def stamp_unrung(*, now: datetime, full: Collection[str] = ()) -> Mapping[str, list[str]]:
+def stamp_unrung(*, now: datetime) -> Mapping[str, list[str]]:
     """Return, by queue, claimable step runs that are due for a ring; the next is put off.
 
-    A row is put off by 10 s · 2^n, at most 120 s: a queue that nobody serves is not flooded. Those
-    of `full` queues are left as they are.
+    A row is put off by 10 s · 2^n, at most 120 s: a queue that nobody serves is not flooded.
     """
-    rows = StepRun.objects.filter(wake_at__lt=now).exclude(queue__in=full).order_by("wake_at")
+    rows = StepRun.objects.filter(wake_at__lt=now).order_by("wake_at")
     if connection.vendor == "postgresql":
         rows = rows.select_for_update(skip_locked=True, of=("self",), no_key=True)
     rung: dict[str, list[str]] = {}
