@@ -20,7 +20,7 @@ from orchestrator.engine.definition.graph import Node, policy_of
 from orchestrator.engine.definition.model import BUILT_IN_POLICY
 from orchestrator.engine.outcomes import Failed, Outcome, Succeeded, Unknown, Waiting
 from orchestrator.engine.snapshot import AttemptEnded, Claimed, Extended, Input, StepRun
-from orchestrator.engine.states import Direction
+from orchestrator.engine.states import Direction, StepState
 from orchestrator.engine.steps import base
 from orchestrator.failpoints import failpoint
 from orchestrator.handlers.base import ForwardView, Work
@@ -44,6 +44,7 @@ MAX_OUTPUT = 3 * 2**20
 """Bytes of a task's output (reliability.md §12)."""
 _DATABASE_AWAY = (OperationalError, InterfaceError)
 """What no execution is to blame for."""
+CLAIMABLE = (StepState.SCHEDULED, StepState.RETRY_WAIT)
 BATCH = 32
 """Step runs that one Celery task takes at once, where they are quick."""
 
@@ -53,7 +54,9 @@ BATCH = 32
 
 def claim(*, step_run_id: str, queue: str, worker: str) -> list[Work]:
     """Take one step run, if it is still there to be taken, and answer what is to be done."""
-    row = StepRow.objects.filter(pk=step_run_id).values_list("execution_id", flat=True).first()
+    # Under load most of what a message names was taken long before it arrived.
+    claimable = StepRow.objects.filter(pk=step_run_id, state__in=CLAIMABLE).order_by()
+    row = claimable.values_list("execution_id", flat=True).first()
     if row is None or drain.is_draining():
         return []
     keep = Keeping(queues=(queue,), limit=1, worker=worker)
