@@ -66,19 +66,14 @@ def tell_pollers(names: Iterable[str]) -> None:
     """Wake long polls for these task names, once the transaction is committed."""
     wanted = set(names)
     if wanted:
-        _after_commit(lambda: _ring_all(map(poll_topic, wanted)))
+        _after_commit(lambda: doorbell.ring(*map(poll_topic, wanted)))
 
 
 def tell_followers(ids: Iterable[str]) -> None:
     """Wake the streams that follow these executions, once the transaction is committed."""
     wanted = list(ids)
     if 0 < len(wanted) <= FOLLOWED_AT_ONCE:
-        _after_commit(lambda: _ring_all(map(execution_topic, wanted)))
-
-
-def _ring_all(topics: Iterable[str]) -> None:
-    for topic in topics:
-        doorbell.ring(topic)
+        _after_commit(lambda: doorbell.ring(*map(execution_topic, wanted)))
 
 
 def poll_topic(name: str) -> str:

@@ -90,11 +90,12 @@ class _Doorbell:
         self._hung: dict[str, set[Callable[[], None]]] = {}
         self._wired: tuple[str, RemoteRings] | None = None
 
-    def ring(self, topic: str) -> None:
-        self.ring_here(topic)
+    def ring(self, *topics: str) -> None:
+        for topic in topics:
+            self.ring_here(topic)
         remote = self._remote()
         if remote is not None:
-            remote.send(topic)
+            remote.send(*topics)
 
     def ring_here(self, topic: str) -> None:
         with self._lock:
@@ -144,9 +145,9 @@ _doorbell = _Doorbell()
 os.register_at_fork(after_in_child=_doorbell.reset)
 
 
-def ring(topic: str) -> None:
-    """Wake everybody who waits for the topic. Never raises; a ring may be lost."""
-    _doorbell.ring(topic)
+def ring(*topics: str) -> None:
+    """Wake everybody who waits for one of the topics. Never raises; a ring may be lost."""
+    _doorbell.ring(*topics)
 
 
 @contextmanager

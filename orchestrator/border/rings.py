@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 CHANNEL = "amends:doorbell"
+_BETWEEN = "\n"
 _CONNECT_SECONDS = 1.0
 _ANSWER_SECONDS = 1.0
 _LISTEN_SECONDS = 1.0
@@ -44,13 +45,13 @@ class RemoteRings:
         """Whether rings of other processes arrive, as far as is known."""
         return self._listening.is_set()
 
-    def send(self, topic: str) -> None:
-        """Ring in every process that listens."""
+    def send(self, *topics: str) -> None:
+        """Ring in every process that listens: one message, however many topics."""
         # After a failure nothing is tried for a moment, or a dead Redis would slow every write.
         if time.monotonic() < self._silent_until:
             return
         try:
-            self._client.publish(CHANNEL, topic)
+            self._client.publish(CHANNEL, _BETWEEN.join(topics))
         except redis.RedisError:
             self._silent_until = time.monotonic() + _PAUSE_AFTER_TROUBLE
 
@@ -99,4 +100,5 @@ class RemoteRings:
         if message["type"] == "subscribe":
             self._listening.set()
         elif message["type"] == "message":
-            self._heard(str(message["data"]))
+            for topic in str(message["data"]).split(_BETWEEN):
+                self._heard(topic)
