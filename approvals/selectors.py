@@ -77,9 +77,7 @@ def waiting_for(
     return list(rows[:AT_MOST])
 
 
-def _decidable(
-    actor: "User | None", rows: QuerySet[ApprovalRequest]
-) -> list[ApprovalRequest]:
+def _decidable(actor: "User | None", rows: QuerySet[ApprovalRequest]) -> list[ApprovalRequest]:
     """Keep what the actor may decide now; rights and groups are read once for all of them."""
     if actor is None:
         return []

@@ -14,6 +14,4 @@ class OrchestratorConfig(AppConfig):
         """Import the handlers, so that they register: our own and those of `AMENDS_HANDLERS`."""
         from orchestrator.handlers import registry  # noqa: PLC0415 - apps must be ready first
 
-        registry.load_modules(
-            ["orchestrator.handlers.builtin.http", *settings.AMENDS_HANDLERS]
-        )
+        registry.load_modules(["orchestrator.handlers.builtin.http", *settings.AMENDS_HANDLERS])
