@@ -11,7 +11,7 @@ from orchestrator.access.permissions import Permission
 from orchestrator.audit import log
 from orchestrator.services import waits
 from orchestrator.services.errors import Conflict, Forbidden, Invalid, NotFound
-from orchestrator.services.executions import require_reason
+from orchestrator.services.locked import require_reason
 from orchestrator.services.retrying import retried
 
 if TYPE_CHECKING:

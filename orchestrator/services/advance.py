@@ -16,7 +16,6 @@ from typing import Any
 from django.db import transaction
 
 from orchestrator import dispatch
-from orchestrator.border.jail import pool, scripts
 from orchestrator.engine.canonical import JSONValue
 from orchestrator.engine.commands import Decision, Needs, Question
 from orchestrator.engine.decide import decide
@@ -36,10 +35,10 @@ from orchestrator.failpoints import failpoint
 from orchestrator.gate import still_holds
 from orchestrator.handlers import registry
 from orchestrator.models import Execution, WorkflowVersion
-from orchestrator.services import children, telling, versions
+from orchestrator.services import answering, children, telling, versions
 from orchestrator.services.retrying import retried
 from orchestrator.services.together import Together
-from orchestrator.store import claims, clock, load
+from orchestrator.store import claims, clock, definitions, load
 from orchestrator.store.apply import decisions
 from orchestrator.store.load import Loaded
 
@@ -190,7 +189,7 @@ def _child(name: str, number: int | None) -> ChildVersion | None:
 
 
 def _child_version(version: WorkflowVersion) -> ChildVersion:
-    graph = load.graph_of_version(version.pk)
+    graph = definitions.graph_of_version(version.pk)
     return ChildVersion(
         version_id=version.pk,
         workflow_name=version.workflow.name if version.number else graph.definition.name,
@@ -353,7 +352,7 @@ def drive(
             # What was claimed must not wait for what is merely due.
             hand_over(due)
             break
-        answers = evaluate(advanced.questions)
+        answers = answering.evaluate(advanced.questions)
     return claimed
 
 
@@ -369,33 +368,3 @@ def _pass_commit(advanced: Advanced) -> None:
 def hand_over(ids: Collection[str]) -> None:
     """Have somebody else take what is due for these executions."""
     dispatch.ring_executions(ids)
-
-
-# ---- scripts ---------------------------------------------------------------------------------
-
-
-def evaluate(questions: Mapping[str, Sequence[Question]]) -> dict[str, Answer]:
-    """Evaluate scripts in the jail, with no transaction open."""
-    asked = {question.id: question for group in questions.values() for question in group}
-    if not asked:
-        return {}
-    failpoint("scripts.before_evaluate")
-    results = pool.evaluate([_call(question) for question in asked.values()])
-    return {key: _answer(result) for key, result in zip(asked, results, strict=True)}
-
-
-def _call(question: Question) -> scripts.ScriptCall:
-    is_jq = question.evaluator == "jq"
-    return scripts.ScriptCall(
-        language=scripts.Language.JQ if is_jq else scripts.Language.JAVASCRIPT,
-        source=question.expression,
-        data=question.data,
-        budget=scripts.Budget.STEP if question.patient else scripts.Budget.CONDITION,
-        body=question.evaluator == "lambda",
-    )
-
-
-def _answer(result: scripts.ScriptResult) -> Answer:
-    if result.error is None:
-        return Answer(value=result.value)
-    return Answer(error=result.error.message, error_class=result.error.kind.value)

@@ -18,12 +18,8 @@ from orchestrator.models import Execution
 from orchestrator.models import StepRun as StepRow
 from orchestrator.services import versions
 from orchestrator.services.errors import Conflict, Invalid, NotFound
-from orchestrator.services.executions import (
-    apply_locked,
-    cancel_execution,
-    find_locked,
-    require_reason,
-)
+from orchestrator.services.executions import cancel_execution
+from orchestrator.services.locked import apply_locked, find_locked, problem, require_reason
 from orchestrator.services.retrying import retried
 from orchestrator.store import load
 from orchestrator.store.load import Loaded
@@ -202,7 +198,7 @@ def _request(
 def _chosen(loaded: Loaded, entries: Collection[str]) -> set[str]:
     wanted = {str(entry) for entry in entries}
     if not wanted:
-        raise Invalid("Choose at least one entry.", _problem("/entries", "empty"))
+        raise Invalid("Choose at least one entry.", problem("/entries", "empty"))
     known = {
         str(key)
         for key in StepRow.objects.filter(
@@ -212,13 +208,9 @@ def _chosen(loaded: Loaded, entries: Collection[str]) -> set[str]:
     strange = sorted(wanted - known)
     if strange:
         raise Invalid(
-            f"{strange[0]} is not an entry of this run.", _problem("/entries", "unknown entry")
+            f"{strange[0]} is not an entry of this run.", problem("/entries", "unknown entry")
         )
     return wanted
-
-
-def _problem(path: str, message: str) -> list[dict[str, object]]:
-    return [{"code": "FORMAT", "severity": "error", "path": path, "message": message}]
 
 
 # ---- stuck undos -----------------------------------------------------------------------------

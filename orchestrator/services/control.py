@@ -19,7 +19,7 @@ from orchestrator.models import (
     StartKey,
     StepRun,
 )
-from orchestrator.services import advance, executions, versions
+from orchestrator.services import advance, locked, versions
 from orchestrator.services.errors import Conflict
 from orchestrator.services.retrying import retried
 
@@ -45,7 +45,7 @@ def look_at_execution(*, actor: "User | None", execution_id: "UUID | str") -> No
 @retried
 @transaction.atomic(durable=True)
 def _may_steer(actor: "User | None", execution_id: "UUID | str") -> str:
-    row, loaded = executions.find_locked(execution_id)
+    row, loaded = locked.find_locked(execution_id)
     policy.require(actor, Permission.CONTROL_EXECUTION, row.workflow)
     return loaded.view.id
 
@@ -61,13 +61,13 @@ def change_variables(
         NotFound, Forbidden: The actor may not see or not steer it.
         Conflict: The run is over.
     """
-    row, loaded = executions.find_locked(execution_id)
+    row, loaded = locked.find_locked(execution_id)
     policy.require(actor, Permission.CONTROL_EXECUTION, row.workflow)
     if loaded.view.state.is_terminal:
         raise Conflict(f"The run is over ({loaded.view.state}); its variables stay as they are.")
     check_json(dict(values))
     change = VariablesSet(values=dict(values), actor=versions.name_of(actor))
-    executions.apply_locked(loaded, change)
+    locked.apply_locked(loaded, change)
     log.record(
         "execution.update",
         loaded.view.id,
@@ -88,7 +88,7 @@ def remove_execution(*, actor: "User | None", execution_id: "UUID | str", reason
         NotFound, Forbidden: The actor may not see or not delete it.
         Conflict: The run is not over.
     """
-    row, loaded = executions.find_locked(execution_id)
+    row, loaded = locked.find_locked(execution_id)
     policy.require(actor, Permission.DELETE_EXECUTION, row.workflow)
     if not loaded.view.state.is_terminal:
         raise Conflict(

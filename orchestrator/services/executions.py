@@ -16,32 +16,31 @@ from orchestrator.audit import log
 from orchestrator.border.input import check as check_json
 from orchestrator.border.input import size_of
 from orchestrator.engine.canonical import JSONValue, digest
-from orchestrator.engine.snapshot import Cancelled, Input, PauseSet, RetryRequested
+from orchestrator.engine.snapshot import Cancelled, PauseSet, RetryRequested
 from orchestrator.engine.states import EntryState, ExecutionState
 from orchestrator.models import Execution, Workflow
 from orchestrator.services import advance, versions
-from orchestrator.services.errors import Conflict, Invalid, Malformed, NotFound
+from orchestrator.services.errors import Conflict, Invalid, Malformed
+from orchestrator.services.locked import (
+    apply_locked,
+    find_locked,
+    live_entries,
+    problem,
+    require_reason,
+    was_dispatched,
+)
 from orchestrator.services.lookups import Lookups
 from orchestrator.services.retrying import retried
-from orchestrator.store import clock, keys, load, statements
+from orchestrator.store import clock, definitions, keys, load, statements
 from orchestrator.store.apply import children
-from orchestrator.store.load import Loaded
 from orchestrator.store.statements import table_of
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 MAX_KEY = 255
-MAX_REASON = 2000
 MAX_INPUT = 5 * 2**20
 """Bytes of a run's input (reliability.md §12)."""
-DISPATCHED_ENTRIES = (
-    EntryState.RUNNING,
-    EntryState.RETRY_WAIT,
-    EntryState.COMPENSATION_FAILED,
-    EntryState.COMPENSATED,
-    EntryState.LATE_EFFECT,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +112,7 @@ def start_execution(  # noqa: PLR0913 - a start has that many parts
         return _start(actor=actor, request=request, execution_id=new_id())
     except Exception:
         # A version made by a transaction that was rolled back may leave its key to another one.
-        load.graph_of_version.cache_clear()
+        definitions.graph_of_version.cache_clear()
         raise
 
 
@@ -139,19 +138,15 @@ def new_id() -> str:
 
 def _check(request: StartRequest) -> None:
     if not isinstance(request.input, Mapping):
-        raise Invalid("The input must be a JSON object.", _problem("/input", "not an object"))
+        raise Invalid("The input must be a JSON object.", problem("/input", "not an object"))
     if len(request.idempotency_key) > MAX_KEY or len(request.correlation_id) > MAX_KEY:
         raise Malformed(f"Idempotency key and correlation id have at most {MAX_KEY} characters.")
     if not 0 <= request.priority <= 99:
-        raise Invalid("The priority must be between 0 and 99.", _problem("/priority", "0 to 99"))
+        raise Invalid("The priority must be between 0 and 99.", problem("/priority", "0 to 99"))
     check_json(dict(request.input))
     if size_of(request.input) > MAX_INPUT:
         message = f"The input of a run has at most {MAX_INPUT // 2**20} MiB."
-        raise Invalid(message, _problem("/input", "too large"))
-
-
-def _problem(path: str, message: str) -> list[dict[str, object]]:
-    return [{"code": "FORMAT", "severity": "error", "path": path, "message": message}]
+        raise Invalid(message, problem("/input", "too large"))
 
 
 @retried
@@ -282,47 +277,6 @@ def _insert(actor: "User | None", new: list[tuple[Started, dict[str, Any], Start
 # ---- control ---------------------------------------------------------------------------------
 
 
-def find_locked(execution_id: "UUID | str") -> tuple[Execution, Loaded]:
-    """Lock an execution; for services that act on one.
-
-    Raises:
-        NotFound: There is none.
-    """
-    try:
-        key = str(UUID(str(execution_id)))
-    except ValueError:
-        raise NotFound(f"There is no execution {execution_id}.") from None
-    found = load.lock_executions([key])
-    if key not in found:
-        raise NotFound(f"There is no execution {key}.")
-    row = Execution.objects.select_related("workflow", "version").get(pk=key)
-    return row, found[key]
-
-
-def apply_locked(loaded: Loaded, *items: Input) -> advance.Advanced:
-    """Decide with these inputs for an execution that is locked, and wake whoever must go on."""
-    key = loaded.view.id
-    advanced = advance.advance_locked({key: loaded}, {key: items})
-    dispatch.ring_executions(advanced.to_advance)
-    return advanced
-
-
-def require_reason(reason: str) -> str:
-    """Return a reason that says something.
-
-    Raises:
-        Invalid: It is empty or too long.
-    """
-    told = reason.strip()
-    if not told:
-        raise Invalid("Please give a reason.", _problem("/reason", "a reason is required"))
-    if len(told) > MAX_REASON:
-        raise Invalid(
-            f"The reason has at most {MAX_REASON} characters.", _problem("/reason", "too long")
-        )
-    return told
-
-
 @retried
 @transaction.atomic(durable=True)
 def cancel_execution(
@@ -344,7 +298,7 @@ def cancel_execution(
     state = loaded.view.state
     if state.is_terminal:
         raise Conflict(f"The run is over ({state}); there is nothing to cancel.")
-    if not compensate and _live_entries(loaded):
+    if not compensate and live_entries(loaded):
         policy.require(actor, Permission.BREAK_GLASS, row.workflow)
     who = versions.name_of(actor)
     apply_locked(loaded, Cancelled(compensate=compensate, actor=who, reason=told))
@@ -356,12 +310,6 @@ def cancel_execution(
         reason=told,
         changes={"compensate": compensate},
     )
-
-
-def _live_entries(loaded: Loaded) -> int:
-    gone = {EntryState.VOID.value, EntryState.COMPENSATED.value}
-    counts = loaded.view.frontier.get("ledger", {})
-    return sum(int(count) for state, count in counts.items() if state not in gone)
 
 
 def pause_execution(*, actor: "User | None", execution_id: "UUID | str") -> None:
@@ -437,9 +385,3 @@ def _require_clean_children(row: Execution) -> None:
                 f"The child run {child.pk} ({child.workflow_name}) has effects of its own, or was "
                 "undone. Start a new run instead."
             )
-
-
-def was_dispatched(loaded: Loaded) -> bool:
-    """Tell whether an undo of this run was ever sent."""
-    counts = loaded.view.frontier.get("ledger", {})
-    return any(state.value in counts for state in DISPATCHED_ENTRIES)

@@ -7,7 +7,7 @@ from django.db import transaction
 
 from orchestrator.engine.snapshot import VerdictReached
 from orchestrator.failpoints import failpoint
-from orchestrator.services.executions import apply_locked, find_locked
+from orchestrator.services.locked import apply_locked, find_locked
 from orchestrator.store import clock
 from orchestrator.store.load import Loaded
 

@@ -3,16 +3,14 @@
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 from django.db import connection
 
 from orchestrator.engine.canonical import JSONValue
 from orchestrator.engine.commands import Needs
-from orchestrator.engine.definition import document
 from orchestrator.engine.definition.branches import branches_of
-from orchestrator.engine.definition.graph import Graph, compile_definition
+from orchestrator.engine.definition.graph import Graph
 from orchestrator.engine.definition.model import TaskPolicy
 from orchestrator.engine.snapshot import (
     Answer,
@@ -32,13 +30,11 @@ from orchestrator.engine.states import (
 from orchestrator.models import (
     CompensationPlan,
     Execution,
-    TaskDefinition,
-    WorkflowVersion,
 )
 from orchestrator.models import (
     StepRun as StepRow,
 )
-from orchestrator.store import statements
+from orchestrator.store import definitions, statements
 from orchestrator.store.statements import any_of, bound, table_of
 
 STEP_COLUMNS = tuple(name for name in StepRun.__slots__ if name != "is_light")
@@ -50,10 +46,6 @@ _EXTRA_COLUMNS = ("version_id", "task_policies")
 MOST_OF_SHORT = 12
 """Step runs of an execution up to which all of them are loaded together."""
 _SETTLED = tuple(state.value for state in StepState if state.is_settled)
-
-
-class BrokenDefinition(Exception):
-    """A stored definition cannot be parsed any more."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -112,39 +104,6 @@ class Resolvers:
     approval_holds: Callable[[str, str], bool]
 
 
-# ---- definitions -----------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=512)
-def graph_of_version(version_id: int) -> Graph:
-    """Return the compiled definition of a version; kept per process, versions never change."""
-    stored = WorkflowVersion.objects.only("document").get(pk=version_id)
-    result = document.parse(stored.document, inline=True)
-    if result.definition is None:
-        raise BrokenDefinition(f"version {version_id}: {result.problems[0].message}")
-    return compile_definition(result.definition)
-
-
-@lru_cache(maxsize=2048)
-def _policy(text: str) -> TaskPolicy | None:
-    policy, _ = document.parse_task_policy(json.loads(text), "")
-    return policy
-
-
-def policies_of(documents: Mapping[str, Any]) -> dict[str, TaskPolicy]:
-    """Return the TaskDefs that a run keeps, parsed."""
-    found = {name: _policy(json.dumps(raw, sort_keys=True)) for name, raw in documents.items()}
-    return {name: policy for name, policy in found.items() if policy is not None}
-
-
-def registered_policies(names: Collection[str]) -> dict[str, Any]:
-    """Return the documents of the TaskDefs registered now under these names."""
-    if not names:
-        return {}
-    rows = TaskDefinition.objects.filter(name__in=names).values_list("name", "document")
-    return dict(rows)
-
-
 # ---- executions and step runs ----------------------------------------------------------------
 
 
@@ -188,8 +147,10 @@ def _executions(ids: Collection[str], *, lock: bool) -> dict[str, Loaded]:
                 view=view,
                 version_id=extra["version_id"],
                 task_policies=extra["task_policies"],
-                graph=graph_of_version(extra["version_id"]),
-                policies=policies_of(extra["task_policies"]) if extra["task_policies"] else {},
+                graph=definitions.graph_of_version(extra["version_id"]),
+                policies=definitions.policies_of(extra["task_policies"])
+                if extra["task_policies"]
+                else {},
             )
     return found
 
@@ -374,7 +335,7 @@ def _load_rest(  # noqa: C901 - one line per kind of need
         loaded.inline_children[digest] = resolvers.inline_child(loaded.view, raw)
     for name in needs.policies:
         loaded.policies.setdefault(name, TaskPolicy(name=name))
-        loaded.policies.update(policies_of(registered_policies([name])))
+        loaded.policies.update(definitions.policies_of(definitions.registered_policies([name])))
     for approval_id, input_hash in needs.approvals.items():
         loaded.approvals[approval_id] = resolvers.approval_holds(approval_id, input_hash)
     if needs.plan and loaded.plan is None:

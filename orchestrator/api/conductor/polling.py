@@ -9,7 +9,7 @@ from django.http import HttpResponse, JsonResponse
 from orchestrator import dispatch
 from orchestrator.api.conductor import base, holding, mapping
 from orchestrator.selectors import conductor
-from orchestrator.services import attempts
+from orchestrator.services import reports
 from orchestrator.services.errors import Malformed
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def take(
     *, actor: User, task_type: str, query: Mapping[str, str], count: int
 ) -> list[dict[str, Any]]:
     """Hand out up to `count` tasks as JSON."""
-    taken = attempts.poll(
+    taken = reports.poll(
         actor=actor,
         task_type=task_type,
         worker=base.text(query, "workerid"),

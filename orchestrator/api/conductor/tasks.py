@@ -13,9 +13,9 @@ from orchestrator.api.conductor import base, mapping, polling
 from orchestrator.api.conductor.base import BadRequest, ConductorView
 from orchestrator.engine.roots import millis
 from orchestrator.selectors import conductor
-from orchestrator.services import attempts
-from orchestrator.services.attempts import TaskReport
+from orchestrator.services import reports
 from orchestrator.services.errors import Malformed
+from orchestrator.services.reports import TaskReport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from django.http import HttpResponse
     from rest_framework.request import Request
 
-    from orchestrator.services.attempts import Reported
+    from orchestrator.services.reports import Reported
 
 STATUSES = frozenset(
     {"IN_PROGRESS", "FAILED", "FAILED_WITH_TERMINAL_ERROR", "COMPLETED", "CANCELED"}
@@ -49,7 +49,7 @@ class UpdateView(ConductorView):
         """Take it and answer the task's id; one that no longer counts is kept and ignored."""
         result = base.mapping_of(request)
         base.required(result, "workflowInstanceId", "taskId")
-        reported = attempts.report(actor=actor_of(request), report=report_of(result))
+        reported = reports.report(actor=actor_of(request), report=report_of(result))
         return base.bare(reported.task_id)
 
 
@@ -66,7 +66,7 @@ class UpdateAndPollView(ConductorView):
         base.required(result, "workflowInstanceId", "taskId")
         actor = actor_of(request)
         try:
-            reported = attempts.report(actor=actor, report=report_of(result))
+            reported = reports.report(actor=actor, report=report_of(result))
         except NotFound:
             return base.nothing()
         if not reported.is_settled or result.get("extendLease"):
@@ -101,7 +101,7 @@ class LogView(ConductorView):
     def post(self, request: Request, task_id: str) -> HttpResponse:
         """Keep a line."""
         raw = base.raw_body(request._request)  # noqa: SLF001  # as it came, not as JSON
-        attempts.add_log(actor=actor_of(request), task_id=task_id, line=log_line(raw))
+        reports.add_log(actor=actor_of(request), task_id=task_id, line=log_line(raw))
         return base.done()
 
 
@@ -189,17 +189,17 @@ def _next_task(actor: User, reported: Reported, result: Mapping[str, Any]) -> Ht
 def signal(*, actor: User, workflow_id: str, status: str, output: Mapping[str, Any]) -> str | None:
     """End the first open WAIT task of a run; None when none is open."""
     known_status(status)
-    task_id = attempts.find_blocked_task(actor=actor, execution_id=workflow_id)
+    task_id = reports.find_blocked_task(actor=actor, execution_id=workflow_id)
     if task_id is not None:
         report = TaskReport(task_id=task_id, status=status, output=output, signal=True)
-        attempts.report(actor=actor, report=report)
+        reports.report(actor=actor, report=report)
     return task_id
 
 
 def _end_open_task(request: Request, workflow_id: str, reference: str, status: str) -> str | None:
     known_status(status)
     actor = actor_of(request)
-    task_id = attempts.find_open_task(actor=actor, execution_id=workflow_id, reference=reference)
+    task_id = reports.find_open_task(actor=actor, execution_id=workflow_id, reference=reference)
     if task_id is not None:
         report = TaskReport(
             task_id=task_id,
@@ -208,7 +208,7 @@ def _end_open_task(request: Request, workflow_id: str, reference: str, status: s
             worker=base.text(request.query_params, "workerid"),
             signal=True,
         )
-        attempts.report(actor=actor, report=report)
+        reports.report(actor=actor, report=report)
     return task_id
 
 

@@ -7,11 +7,12 @@ from typing import Any
 from orchestrator.engine.commands import StartChild
 from orchestrator.engine.states import ExecutionState
 from orchestrator.models import Execution, Workflow, WorkflowVersion
-from orchestrator.store import load, statements
+from orchestrator.store import definitions, statements
+from orchestrator.store.load import Loaded
 from orchestrator.store.statements import table_of
 
 
-def create(loaded: load.Loaded, command: StartChild, *, now: datetime) -> None:
+def create(loaded: Loaded, command: StartChild, *, now: datetime) -> None:
     """Insert a child execution; it takes its first decision in a transition of its own."""
     version = (
         WorkflowVersion.objects.select_related("workflow")
@@ -42,7 +43,7 @@ def create(loaded: load.Loaded, command: StartChild, *, now: datetime) -> None:
 
 def policies_for(version: WorkflowVersion) -> dict[str, Any]:
     """Return the TaskDefs registered now that a run of this version keeps, by task name."""
-    return load.registered_policies(load.graph_of_version(version.pk).task_names)
+    return definitions.registered_policies(definitions.graph_of_version(version.pk).task_names)
 
 
 def new_row(  # noqa: PLR0913 - a row has that many columns
@@ -64,7 +65,7 @@ def new_row(  # noqa: PLR0913 - a row has that many columns
 
     `policies` are those of `policies_for`, where the caller has them already.
     """
-    graph = load.graph_of_version(version.pk)
+    graph = definitions.graph_of_version(version.pk)
     template = graph.definition.input_template
     # Conductor fills the template only into a start that has some input (definitions.md §1).
     given = {**template, **input} if template and input else dict(input)

@@ -10,7 +10,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 
 from orchestrator.services import accounts
-from orchestrator.store import load
+from orchestrator.store import definitions
 
 JSON = "application/json"
 
@@ -86,7 +86,7 @@ def worker_step(name: str, reference: str = "t1", **more: Any) -> dict[str, Any]
 @pytest.fixture
 def caller(db: None) -> Caller:
     """A service account that may create workflows."""
-    load.graph_of_version.cache_clear()
+    definitions.graph_of_version.cache_clear()
     user = accounts.ensure_service_account(name=unique("svc"), key_id="k1", secret="s" * 40)
     user.user_permissions.add(Permission.objects.get(codename="create_workflow"))
     token = accounts.exchange_key(key_id="k1", secret="s" * 40, address="127.0.0.1")

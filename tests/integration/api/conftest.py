@@ -21,7 +21,7 @@ from orchestrator.models import (
     Workflow,
     WorkflowVersion,
 )
-from orchestrator.store import load
+from orchestrator.store import definitions
 
 MOMENT = datetime(2026, 5, 4, 12, 30, tzinfo=UTC)
 
@@ -29,7 +29,7 @@ MOMENT = datetime(2026, 5, 4, 12, 30, tzinfo=UTC)
 @pytest.fixture(autouse=True)
 def forget_definitions() -> None:
     """Forget compiled versions: a test that is rolled back gives its keys to the next one."""
-    load.graph_of_version.cache_clear()
+    definitions.graph_of_version.cache_clear()
 
 
 @pytest.fixture

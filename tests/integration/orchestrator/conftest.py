@@ -4,7 +4,7 @@ import pytest
 
 from orchestrator import tasks
 from orchestrator.handlers import registry
-from orchestrator.store import clock, load
+from orchestrator.store import clock, definitions
 from tests.fakes import Clock, Shop
 from tests.runtime import Runtime
 
@@ -18,7 +18,7 @@ def runtime(db: None, monkeypatch: pytest.MonkeyPatch) -> Runtime:
 def make_runtime(monkeypatch: pytest.MonkeyPatch) -> Runtime:
     """Make a runtime whose handlers and clock go away with the test."""
     # A test that is rolled back gives its keys to the next one.
-    load.graph_of_version.cache_clear()
+    definitions.graph_of_version.cache_clear()
     made = Runtime(shop=Shop(), clock=Clock())
     monkeypatch.setattr(registry, "_by_name", dict(registry._by_name))
     monkeypatch.setattr(clock, "now", made.clock.now)

@@ -4,9 +4,10 @@ from typing import Any
 
 from orchestrator.engine.outcomes import Failed, Succeeded
 from orchestrator.models import Attempt, Execution, StepRun
-from orchestrator.services import attempts
+from orchestrator.services import attempts, reports
 from orchestrator.services.advance import KEEP_NONE
-from orchestrator.services.attempts import Result, TaskReport
+from orchestrator.services.attempts import Result
+from orchestrator.services.reports import TaskReport
 from tests.factories.definitions import outside, plain, policy, reversible, saga, task
 from tests.fakes import refuses
 from tests.runtime import Runtime, everything_stored
@@ -14,12 +15,12 @@ from tests.runtime import Runtime, everything_stored
 
 def _poll(name: str, **given: Any) -> list[Attempt]:
     values = {"worker": "w1", **given}
-    return attempts.poll(actor=None, task_type=name, **values)
+    return reports.poll(actor=None, task_type=name, **values)
 
 
-def _report(attempt: Attempt, status: str = "COMPLETED", **given: Any) -> attempts.Reported:
+def _report(attempt: Attempt, status: str = "COMPLETED", **given: Any) -> reports.Reported:
     said = TaskReport(task_id=str(attempt.pk), status=status, worker="w1", **given)
-    return attempts.report(actor=None, report=said)
+    return reports.report(actor=None, report=said)
 
 
 def _claim(execution: Execution, reference: str) -> Any:

@@ -22,7 +22,7 @@ from orchestrator.models import (
     Timer,
     Worker,
 )
-from orchestrator.services import accounts, attempts, executions, recovery, upkeep
+from orchestrator.services import accounts, attempts, executions, recovery, reports, upkeep
 from orchestrator.services.advance import KEEP_NONE
 from orchestrator.services.attempts import Result
 from orchestrator.store import clock, rings
@@ -417,6 +417,6 @@ def test_a_serve_that_begins_lets_the_leases_of_its_dead_forerunner_end(runtime:
 
     assert released == 1
     assert runtime.states(execution)["a"] == "COMPLETED"
-    [taken] = attempts.poll(actor=None, task_type="x", worker="w1")
+    [taken] = reports.poll(actor=None, task_type="x", worker="w1")
     assert recovery.release_own_leases() == 0
     assert taken.state == "DISPATCHED"
