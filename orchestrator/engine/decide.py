@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from typing import assert_never
 
 from orchestrator.engine.commands import Decision
-from orchestrator.engine.compensation import plan, planning, results, undo
+from orchestrator.engine.compensation import plan, planning, requests, results, undo
 from orchestrator.engine.definition.graph import Graph
 from orchestrator.engine.events import Event
 from orchestrator.engine.forward import (
@@ -43,11 +43,9 @@ from orchestrator.engine.states import (
     Direction,
     EntryState,
     ExecutionState,
-    ForwardResult,
-    StepState,
 )
 from orchestrator.engine.steps import watch
-from orchestrator.engine.work import STEPS_PER_DECISION, Stop, Work
+from orchestrator.engine.work import STEPS_PER_DECISION, Work
 
 _LIVE = (EntryState.ARMED, EntryState.UNCERTAIN)
 
@@ -122,13 +120,13 @@ def _take(work: Work, item: Input) -> None:  # noqa: C901, PLR0912 - one line pe
         case ChildReported():
             results.child_reported(work, item)
         case ParentSpoke():
-            _parent_spoke(work, item)
+            requests.parent_spoke(work, item)
         case Cancelled():
-            _cancelled(work, item)
+            requests.cancelled(work, item)
         case UndoRequested():
-            _undo_requested(work, item)
+            requests.undo_requested(work, item)
         case PauseSet():
-            _pause(work, item)
+            requests.pause(work, item)
         case RetryRequested():
             again.retry(work, item)
         case EntryActed():
@@ -194,96 +192,6 @@ def _timer_due(work: Work, purpose: str, subject: str) -> None:
             results.entry_due(work, subject)
         case _:
             work.record(Event(type="timer.unknown", data={"purpose": purpose}))
-
-
-def _parent_spoke(work: Work, item: ParentSpoke) -> None:
-    state = work.execution.state
-    if state.is_terminal:
-        if item.stop:
-            # The parent was told when this run ended; told twice, it might take it for an undo.
-            return
-        if work.entries_in(_LIVE):
-            planning.begin_plan(work, "PARENT", actor="parent", reason=item.reason)
-        else:
-            finish.tell_parent(work)
-        return
-    if state in (ExecutionState.CREATED, ExecutionState.RUNNING):
-        work.stop = _stop("PARENT", item.reason, undo=item.undo, actor="parent")
-    elif _is_asked(work):
-        work.frontier.setdefault("stop", {})["undo"] = item.undo
-    elif state is ExecutionState.STOPPING and item.undo:
-        work.frontier["stop"]["undo"] = True
-
-
-def _is_asked(work: Work) -> bool:
-    """Tell whether a person is to say how a stopped run goes on."""
-    waits = "undo" in work.frontier or "late" in work.frontier
-    return work.in_state(ExecutionState.NEEDS_ATTENTION) and not waits
-
-
-def _cancelled(work: Work, item: Cancelled) -> None:
-    if work.in_state(ExecutionState.CREATED, ExecutionState.RUNNING):
-        work.stop = _stop("CANCEL", item.reason, undo=item.compensate, actor=item.actor)
-        return
-    by = {"undo": item.compensate, "by": item.actor, "reason": item.reason}
-    if _is_asked(work):
-        stop = work.frontier.setdefault("stop", {"trigger": "CANCEL"})
-        stop |= by
-        if not item.compensate:
-            work.frontier.pop("questions", None)
-        return
-    asks_for_undo = item.compensate and stopping.wants_undo(work) is not True
-    if work.in_state(ExecutionState.STOPPING) and asks_for_undo:
-        # A cancel never takes an undo away, but it may ask for one (saga-semantics §5).
-        work.frontier["stop"] |= {**by, "trigger": "CANCEL"}
-
-
-def _stop(trigger: str, reason: str, *, undo: bool, actor: str) -> Stop:
-    failure = {
-        "stepId": None,
-        "taskReferenceName": None,
-        "errorClass": None,
-        "message": reason,
-        "reason": reason,
-    }
-    return Stop(
-        trigger=trigger,
-        outcome=ForwardResult.TERMINATED,
-        failure=failure,
-        undo=undo,
-        actor=actor,
-        reason=reason,
-    )
-
-
-def _undo_requested(work: Work, item: UndoRequested) -> None:
-    is_open = _is_asked(work) and stopping.is_quiet(work)
-    if "undo" in work.frontier or not (work.execution.state.is_terminal or is_open):
-        return
-    planning.begin_plan(
-        work,
-        item.trigger,
-        actor=item.actor,
-        reason=item.reason,
-        wanted=item.entries,
-        on_request=True,
-    )
-
-
-def _pause(work: Work, item: PauseSet) -> None:
-    """Set or lift the flag; what waits for a worker is not rung for while it is set."""
-    if not work.all_in_motion():
-        return
-    stopping.pause(work, paused=item.paused, actor=item.actor)
-    for run in work.unsettled():
-        is_timed = run.state is StepState.RETRY_WAIT and run.type in watch.STARTED_BY_TIMER
-        if is_timed and not item.paused:
-            work.wake_at("STEP", max(work.now, run.due_at or work.now), run.id)
-        if run.state in (StepState.SCHEDULED, StepState.RETRY_WAIT) and run.queue:
-            wake_at = None if item.paused else max(work.now, run.due_at or work.now)
-            run = work.change(run, wake_at=wake_at, rings=0)
-            if not item.paused:
-                work.fresh.append(run)
 
 
 # ---- going on --------------------------------------------------------------------------------

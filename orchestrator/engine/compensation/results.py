@@ -2,7 +2,7 @@
 
 from typing import Any, assert_never
 
-from orchestrator.engine.compensation import attached, undo
+from orchestrator.engine.compensation import attached, settling, undo
 from orchestrator.engine.definition.graph import Node
 from orchestrator.engine.forward import attempts, unknown
 from orchestrator.engine.outcomes import Failed, Outcome, Succeeded, Unknown, Waiting
@@ -87,7 +87,7 @@ def _take_late_undo(work: Work, run: StepRun, entry: StepRun, outcome: Outcome) 
     is_last = _is_last(work, run)
     failed = entry.entry_state is EntryState.COMPENSATION_FAILED
     if isinstance(outcome, Succeeded) and failed and is_last and run.round == entry.round:
-        undo.settle_entry(work, entry, EntryState.COMPENSATED, late=True)
+        settling.settle_entry(work, entry, EntryState.COMPENSATED, late=True)
 
 
 def _is_last(work: Work, run: StepRun) -> bool:
@@ -218,16 +218,16 @@ def acted(work: Work, item: EntryActed) -> None:
             entry = work.change(entry, undo_attempts=0, entry_reason="")
             undo.ready(work, entry)
         case "SKIP":
-            undo.settle_entry(work, entry, EntryState.SKIPPED, **by)
+            settling.settle_entry(work, entry, EntryState.SKIPPED, **by)
             work.change(entry, entry_reason=item.reason)
         case "RESOLVE":
-            undo.settle_entry(work, entry, EntryState.RESOLVED_MANUALLY, **by)
+            settling.settle_entry(work, entry, EntryState.RESOLVED_MANUALLY, **by)
             work.change(entry, entry_reason=item.note or item.reason)
         case "HARMLESS" if is_late:
-            undo.settle_entry(work, entry, EntryState.COMPENSATED, **by)
+            settling.settle_entry(work, entry, EntryState.COMPENSATED, **by)
             work.change(entry, entry_reason=item.note or item.reason)
         case "TO_MANUAL" if entry.entry_state is not EntryState.MANUAL:
-            undo.to_manual(work, entry, reason=item.reason, actor=item.actor)
+            settling.to_manual(work, entry, reason=item.reason, actor=item.actor)
         case _:
             work.refused.append(entry.id)
 
@@ -248,10 +248,10 @@ def verdict(work: Work, item: VerdictReached) -> None:
         case "APPROVED":
             undo.approved(work, entry)
         case "SKIP":
-            undo.settle_entry(work, entry, EntryState.SKIPPED, **by)
+            settling.settle_entry(work, entry, EntryState.SKIPPED, **by)
             work.change(entry, entry_reason=item.reason)
         case "MANUAL":
-            undo.to_manual(work, entry, reason=item.reason, actor=item.actor)
+            settling.to_manual(work, entry, reason=item.reason, actor=item.actor)
         case _:
             work.refused.append(entry.id)
 

@@ -5,7 +5,7 @@ from typing import Any
 from orchestrator.engine import retry
 from orchestrator.engine.canonical import digest
 from orchestrator.engine.commands import EndPlan, SendNotice
-from orchestrator.engine.compensation import asking, attached
+from orchestrator.engine.compensation import asking, attached, settling
 from orchestrator.engine.definition.graph import Node
 from orchestrator.engine.definition.model import Compensation, UndoPolicy
 from orchestrator.engine.expressions.limits import ExpressionTooLarge
@@ -73,7 +73,7 @@ def _evaluate(work: Work, node: Node, entry: StepRun) -> None:
         _undo_child(work, entry)
         return
     if compensation.policy is UndoPolicy.MANUAL:
-        to_manual(work, entry, reason=compensation.approval.instructions)
+        settling.to_manual(work, entry, reason=compensation.approval.instructions)
         return
     if compensation.policy is UndoPolicy.AUTOMATIC:
         _delay_or_ready(work, node, entry)
@@ -96,7 +96,7 @@ def _sent(work: Work, node: Node, entry: StepRun) -> dict[str, Any] | None:
     try:
         return asking.sent(work, node, entry)
     except ExpressionTooLarge as error:
-        fail_entry(work, entry, str(error))
+        settling.fail_entry(work, entry, str(error))
         return None
 
 
@@ -254,7 +254,7 @@ def returned(work: Work, run: StepRun) -> None:
     if entry is None or node is None or graph is None:
         return
     if not run.state.is_successful:
-        give_up(work, entry, run.reason)
+        settling.give_up(work, entry, run.reason)
         return
     following = graph.nodes[run.reference].next
     if following is not None:
@@ -263,7 +263,7 @@ def returned(work: Work, run: StepRun) -> None:
     if entry.entry_state in (EntryState.READY, EntryState.RETRY_WAIT):
         # An undo that the engine did by itself never was in a worker's hands.
         entry = work.change(entry, entry_state=EntryState.RUNNING)
-    settle_entry(work, entry, EntryState.COMPENSATED)
+    settling.settle_entry(work, entry, EntryState.COMPENSATED)
     work.frontier["undo"]["flight"] -= 1
 
 
@@ -290,64 +290,6 @@ def attempt_failed(work: Work, run: StepRun, *, reason: str, terminal: bool) -> 
         entry = work.change(entry, entry_state=EntryState.RUNNING)
     entry = work.change(entry, entry_state=EntryState.RETRY_WAIT)
     work.tell("entry.retry_wait", entry, tried=tried, reason=reason[:500])
-
-
-def give_up(work: Work, entry: StepRun, reason: str) -> None:
-    """Stop trying: a person must act; entries ordered after stay PLANNED or go on (§9)."""
-    work.frontier["undo"]["flight"] -= 1
-    if entry.entry_state is EntryState.READY:
-        entry = work.change(entry, entry_state=EntryState.RUNNING)
-    fail_entry(work, entry, reason)
-
-
-def fail_entry(work: Work, entry: StepRun, reason: str) -> None:
-    """Mark an entry COMPENSATION_FAILED."""
-    if entry.entry_state is EntryState.PLANNED:
-        entry = work.change(entry, entry_state=EntryState.READY)
-    entry = work.change(entry, entry_state=EntryState.COMPENSATION_FAILED, entry_reason=reason)
-    work.tell("entry.compensation_failed", entry, reason=reason[:500])
-    node = work.node(entry)
-    compensation = node.step.compensation if node else None
-    if compensation is not None and not compensation.blocks_on_failure:
-        _release(work, entry)
-
-
-def settle_entry(work: Work, entry: StepRun, state: EntryState, **data: Any) -> None:
-    """Settle an entry; those ordered after it may go on."""
-    late = work.frontier.get("late_for", [])
-    if entry.id in late:
-        late.remove(entry.id)
-        if state is EntryState.COMPENSATED:
-            entry = work.change(entry, entry_state=EntryState.LATE_EFFECT)
-            work.tell("entry.late_effect", entry, **data)
-            return
-    entry = work.change(entry, entry_state=state)
-    work.tell(f"entry.{state.value.lower()}", entry, **data)
-    if entry.entry_due_at is not None:
-        work.forget("ENTRY", entry.id)
-    undo = work.frontier.get("undo")
-    if undo is not None:
-        undo["left"] -= 1
-        _release(work, entry)
-
-
-def _release(work: Work, entry: StepRun) -> None:
-    """Let go what waits for this entry, once."""
-    for key in entry.undo_next or ():
-        waiting = work.run(key)
-        if waiting is None:
-            continue
-        waiting = work.change(waiting, undo_waits=waiting.undo_waits - 1)
-        if waiting.undo_waits == 0:
-            work.frontier["undo"]["free"].append(key)
-    if not work.needs:
-        work.change(entry, undo_next=())
-
-
-def to_manual(work: Work, entry: StepRun, *, reason: str, actor: str = "") -> None:
-    """Leave the undo to a person outside the engine."""
-    entry = work.change(entry, entry_state=EntryState.MANUAL, entry_reason=reason)
-    work.tell("entry.manual", entry, reason=reason, by=actor)
 
 
 # ---- children --------------------------------------------------------------------------------
@@ -400,7 +342,7 @@ def child_undone(work: Work, entry: StepRun, state: ExecutionState, live: int) -
     else:
         undone = state is ExecutionState.COMPENSATED
         settled = EntryState.COMPENSATED if undone else EntryState.VOID
-    settle_entry(work, entry, settled)
+    settling.settle_entry(work, entry, settled)
 
 
 # ---- the end ---------------------------------------------------------------------------------

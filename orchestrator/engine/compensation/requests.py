@@ -1,0 +1,103 @@
+"""What people, the API and parents ask of a run: cancel, undo, pause (saga-semantics §5)."""
+
+from orchestrator.engine.compensation import planning
+from orchestrator.engine.forward import finish, stopping
+from orchestrator.engine.snapshot import Cancelled, ParentSpoke, PauseSet, UndoRequested
+from orchestrator.engine.states import EntryState, ExecutionState, ForwardResult, StepState
+from orchestrator.engine.steps import watch
+from orchestrator.engine.work import Stop, Work
+
+_LIVE = (EntryState.ARMED, EntryState.UNCERTAIN)
+
+
+def parent_spoke(work: Work, item: ParentSpoke) -> None:
+    """Take the word of the parent: stop, with or without undo, or be undone (T6)."""
+    state = work.execution.state
+    if state.is_terminal:
+        if item.stop:
+            # The parent was told when this run ended; told twice, it might take it for an undo.
+            return
+        if work.entries_in(_LIVE):
+            planning.begin_plan(work, "PARENT", actor="parent", reason=item.reason)
+        else:
+            finish.tell_parent(work)
+        return
+    if state in (ExecutionState.CREATED, ExecutionState.RUNNING):
+        work.stop = _stop("PARENT", item.reason, undo=item.undo, actor="parent")
+    elif is_asked(work):
+        work.frontier.setdefault("stop", {})["undo"] = item.undo
+    elif state is ExecutionState.STOPPING and item.undo:
+        work.frontier["stop"]["undo"] = True
+
+
+def is_asked(work: Work) -> bool:
+    """Tell whether a person is to say how a stopped run goes on."""
+    waits = "undo" in work.frontier or "late" in work.frontier
+    return work.in_state(ExecutionState.NEEDS_ATTENTION) and not waits
+
+
+def cancelled(work: Work, item: Cancelled) -> None:
+    """Take a cancel (T4); it never takes away an undo that is under way."""
+    if work.in_state(ExecutionState.CREATED, ExecutionState.RUNNING):
+        work.stop = _stop("CANCEL", item.reason, undo=item.compensate, actor=item.actor)
+        return
+    by = {"undo": item.compensate, "by": item.actor, "reason": item.reason}
+    if is_asked(work):
+        stop = work.frontier.setdefault("stop", {"trigger": "CANCEL"})
+        stop |= by
+        if not item.compensate:
+            work.frontier.pop("questions", None)
+        return
+    asks_for_undo = item.compensate and stopping.wants_undo(work) is not True
+    if work.in_state(ExecutionState.STOPPING) and asks_for_undo:
+        # A cancel never takes an undo away, but it may ask for one (saga-semantics §5).
+        work.frontier["stop"] |= {**by, "trigger": "CANCEL"}
+
+
+def _stop(trigger: str, reason: str, *, undo: bool, actor: str) -> Stop:
+    failure = {
+        "stepId": None,
+        "taskReferenceName": None,
+        "errorClass": None,
+        "message": reason,
+        "reason": reason,
+    }
+    return Stop(
+        trigger=trigger,
+        outcome=ForwardResult.TERMINATED,
+        failure=failure,
+        undo=undo,
+        actor=actor,
+        reason=reason,
+    )
+
+
+def undo_requested(work: Work, item: UndoRequested) -> None:
+    """Take the wish to have an ended run undone (T5)."""
+    is_open = is_asked(work) and stopping.is_quiet(work)
+    if "undo" in work.frontier or not (work.execution.state.is_terminal or is_open):
+        return
+    planning.begin_plan(
+        work,
+        item.trigger,
+        actor=item.actor,
+        reason=item.reason,
+        wanted=item.entries,
+        on_request=True,
+    )
+
+
+def pause(work: Work, item: PauseSet) -> None:
+    """Set or lift the flag; what waits for a worker is not rung for while it is set."""
+    if not work.all_in_motion():
+        return
+    stopping.pause(work, paused=item.paused, actor=item.actor)
+    for run in work.unsettled():
+        is_timed = run.state is StepState.RETRY_WAIT and run.type in watch.STARTED_BY_TIMER
+        if is_timed and not item.paused:
+            work.wake_at("STEP", max(work.now, run.due_at or work.now), run.id)
+        if run.state in (StepState.SCHEDULED, StepState.RETRY_WAIT) and run.queue:
+            wake_at = None if item.paused else max(work.now, run.due_at or work.now)
+            run = work.change(run, wake_at=wake_at, rings=0)
+            if not item.paused:
+                work.fresh.append(run)
