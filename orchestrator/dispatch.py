@@ -76,6 +76,11 @@ def tell_followers(ids: Iterable[str]) -> None:
         _after_commit(lambda: doorbell.ring(*map(execution_topic, wanted)))
 
 
+def pass_failpoint(name: str) -> None:
+    """Pass a named moment right after the commit, before any wake-up that is asked for later."""
+    _after_commit(lambda: failpoint(name))
+
+
 def poll_topic(name: str) -> str:
     """Return the doorbell topic of a polled task name."""
     return f"poll:{name}"

@@ -21,6 +21,7 @@ from orchestrator.audit import log
 from orchestrator.models import ApiKey, ApiToken, ServiceAccount
 from orchestrator.selectors.accounts import digest_of
 from orchestrator.services.errors import Conflict, Invalid, NotFound, Unauthenticated
+from orchestrator.store.locks import locked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,7 +75,7 @@ def change_user(
 ) -> User:
     """Activate or deactivate a user or set their groups; counts from their next request on."""
     policy.require_superuser(actor)
-    user = User.objects.select_for_update().filter(username=username).first()
+    user = locked(User.objects.filter(username=username)).first()
     if user is None:
         raise NotFound(f"There is no user named {username}.")
     changes: dict[str, object] = {}

@@ -12,6 +12,7 @@ from orchestrator.engine.definition.problems import to_public
 from orchestrator.engine.definition.task_policy import parse_task_policy
 from orchestrator.models import TaskDefinition
 from orchestrator.services.errors import Invalid, NotFound
+from orchestrator.store.locks import locked
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -37,7 +38,7 @@ def save_task_definitions(
     named = _checked(documents)
     present = {
         row.name: row
-        for row in TaskDefinition.objects.select_for_update().filter(name__in=named).order_by("pk")
+        for row in locked(TaskDefinition.objects.filter(name__in=named)).order_by("pk")
     }
     changed = [
         name

@@ -19,6 +19,7 @@ from orchestrator.models import Execution, Workflow, WorkflowVersion
 from orchestrator.services import checks, children
 from orchestrator.services.checks import Checked
 from orchestrator.services.errors import Conflict, Invalid, NotFound
+from orchestrator.store.locks import locked
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -225,7 +226,7 @@ def lock_workflow(name: str) -> Workflow:
 
     Everything that makes versions or changes the draft takes this lock; starts do not wait for it.
     """
-    found = Workflow.objects.select_for_update(no_key=True).filter(name=name).first()
+    found = locked(Workflow.objects.filter(name=name)).first()
     if found is None:
         raise NotFound(f"There is no workflow named {name[:255]}.")
     return found
@@ -354,7 +355,7 @@ def _lock_holds(lock: Mapping[str, int]) -> bool:
 
 
 def _workflow_locked(actor: "Actor", definition: Definition) -> tuple[Workflow, bool]:
-    found = Workflow.objects.select_for_update(no_key=True).filter(name=definition.name).first()
+    found = locked(Workflow.objects.filter(name=definition.name)).first()
     if found is not None:
         require_live(found)
         return found, False

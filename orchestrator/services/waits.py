@@ -3,10 +3,8 @@
 from datetime import datetime
 from uuid import UUID
 
-from django.db import transaction
-
+from orchestrator import dispatch
 from orchestrator.engine.snapshot import VerdictReached
-from orchestrator.failpoints import failpoint
 from orchestrator.services.locked import apply_locked, find_locked
 from orchestrator.store import clock
 from orchestrator.store.load import Loaded
@@ -31,5 +29,5 @@ def end_locked(
         entry_id=entry_id, approval_id=approval_id, verdict=verdict, actor=actor, reason=reason
     )
     # Before the wake-up of `apply_locked`, so that a test can lose it.
-    transaction.on_commit(lambda: failpoint("approval.after_commit"))
+    dispatch.pass_failpoint("approval.after_commit")
     return entry_id not in apply_locked(loaded, reached).refused

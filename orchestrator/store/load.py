@@ -28,13 +28,12 @@ from orchestrator.engine.states import (
     StepState,
 )
 from orchestrator.models import (
-    CompensationPlan,
     Execution,
 )
 from orchestrator.models import (
     StepRun as StepRow,
 )
-from orchestrator.store import definitions, statements
+from orchestrator.store import definitions, plans, statements
 from orchestrator.store.statements import any_of, bound, table_of
 
 STEP_COLUMNS = tuple(name for name in StepRun.__slots__ if name != "is_light")
@@ -339,7 +338,7 @@ def _load_rest(  # noqa: C901 - one line per kind of need
     for approval_id, input_hash in needs.approvals.items():
         loaded.approvals[approval_id] = resolvers.approval_holds(approval_id, input_hash)
     if needs.plan and loaded.plan is None:
-        loaded.plan = active_plan(key)
+        loaded.plan = plans.active_plan(key)
 
 
 def _load_before(loaded: Loaded, key: str, wanted: set[tuple[str, int]]) -> None:
@@ -384,21 +383,3 @@ def _load_dynamic(loaded: Loaded, fork_id: str) -> None:
             _BRANCHES.clear()
         _BRANCHES[fork_id] = graph
     loaded.dynamic[fork_id] = graph
-
-
-def active_plan(execution_id: str) -> PlanView | None:
-    """Return the plan that is being carried out."""
-    stored = (
-        CompensationPlan.objects.filter(execution_id=execution_id, state="ACTIVE")
-        .only("id", "hash", "trigger", "reason", "triggered_by")
-        .first()
-    )
-    if stored is None:
-        return None
-    return PlanView(
-        id=str(stored.id),
-        hash=stored.hash,
-        trigger=stored.trigger,
-        reason=stored.reason,
-        triggered_by=stored.triggered_by,
-    )

@@ -289,7 +289,7 @@ def test_no_answer_in_time(participant, saga, outcomes, kind):
     outcome = registry.run(replace(work, saga=saga, outcomes=outcomes))
 
     assert isinstance(outcome, kind)
-    assert outcome.timed_out
+    assert outcome.timed_out is saga
 
 
 def test_deadline_of_the_attempt_ends_the_call(participant):
