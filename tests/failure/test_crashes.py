@@ -21,8 +21,8 @@ def _failpoints_in(path: Path) -> set[str]:
         node
         for node in ast.walk(tree)
         if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Name)
-        and node.func.id == "failpoint"
+        and isinstance(node.func, ast.Name | ast.Attribute)
+        and ast.unparse(node.func).rpartition(".")[2] in ("failpoint", "pass_failpoint")
     ]
     return {
         leaf.value
