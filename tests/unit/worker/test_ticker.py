@@ -1,9 +1,20 @@
 """The ticker's loop: it pauses as told, within bounds, and no fault ends it."""
 
 import threading
+from types import SimpleNamespace
+
+import pytest
 
 from orchestrator import metrics
+from orchestrator.worker import ticker
 from orchestrator.worker.ticker import LONGEST_PAUSE_SECONDS, SHORTEST_PAUSE_SECONDS, run_ticker
+
+
+@pytest.fixture(autouse=True)
+def no_connections(monkeypatch):
+    """Leave the connections of other tests in this process alone."""
+    monkeypatch.setattr(ticker, "close_old_connections", lambda: None)
+    monkeypatch.setattr(ticker, "connections", SimpleNamespace(close_all=lambda: None))
 
 
 class Stop(threading.Event):
