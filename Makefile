@@ -74,7 +74,7 @@ concurrency: ## Forced races on real connections
 	@$(VENV) -m scripts.services run -- $(PYTEST) tests/concurrency -q
 
 failure: ## Real processes killed at every moment that matters
-	@$(VENV) -m scripts.services run -- $(PYTEST) tests/failure -q
+	@$(VENV) -m scripts.services run -- $(PYTEST) tests/failure -q -n 2
 
 e2e: ## A browser on a running server
 	@$(VENV) -m scripts.services run -- $(PYTEST) tests/e2e -q
