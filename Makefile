@@ -77,7 +77,7 @@ failure: ## Real processes killed at every moment that matters
 	@$(VENV) -m scripts.services run -- $(PYTEST) tests/failure -q -n 2
 
 e2e: ## A browser on a running server
-	@$(VENV) -m scripts.services run -- $(PYTEST) tests/e2e -q
+	@env -u DATABASE_URL -u REDIS_URL $(PYTEST) tests/e2e -q
 
 migrate: ## Bring the database of .data/ up to date
 	@$(MANAGE) migrate
