@@ -27,6 +27,8 @@ def main() -> None:
         os.environ |= {
             "AMENDS_DATA_DIR": name,
             "AMENDS_HANDLERS": "bench.handlers",
+            # As quiet as the peer's worker.
+            "AMENDS_LOG_LEVEL": "WARNING",
             "DJANGO_SETTINGS_MODULE": "orchestrator.config.settings",
         }
         django.setup()
