@@ -17,6 +17,14 @@ from tests.processes import Installation, installation_on_sqlite, installation_o
 CHROMIUM_ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Give each worker of a parallel run a cache of its own: one would empty that of another."""
+    worker = getattr(config, "workerinput", {}).get("workerid", "")
+    if worker and settings.REDIS_URL:
+        address, _, _ = settings.REDIS_URL.rpartition("/")
+        settings.CACHES["default"]["LOCATION"] = f"{address}/{1 + int(worker[2:]) % 15}"
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what needs a server that this run has not got, and say which."""
     on_postgresql = settings.DATABASES["default"]["ENGINE"].endswith("postgresql")

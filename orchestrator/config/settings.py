@@ -103,7 +103,11 @@ CACHES: dict[str, dict[str, Any]] = {
         "OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1},
     }
     if REDIS_URL
-    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+    else {
+        "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+        # By default it forgets at 300 entries, and with them what somebody has guessed.
+        "OPTIONS": {"MAX_ENTRIES": 100_000},
+    },
 }
 
 # --- static files: served by orchestrator.config.static in front of Django ----------------------
