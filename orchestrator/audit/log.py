@@ -104,7 +104,9 @@ def _locked_head() -> tuple[AuditHead, datetime]:
 
 def _make_head() -> None:
     """Begin a chain, which is only right where there is none."""
-    if AuditEntry.objects.exists():
+    # Somebody else may have begun it since this transaction found none: entries are looked for first,
+    # because whoever wrote one has committed its head with it.
+    if AuditEntry.objects.exists() and not AuditHead.objects.filter(pk=_HEAD).exists():
         raise AuditError("The head of the audit trail is gone; restore it from a backup.")
     AuditHead.objects.get_or_create(pk=_HEAD, defaults={"hash": chain.GENESIS})
 
