@@ -104,7 +104,7 @@ def _locked_head() -> tuple[AuditHead, datetime]:
 
 def _make_head() -> None:
     """Begin a chain, which is only right where there is none."""
-    # Somebody else may have begun it since this transaction found none: entries are looked for first,
+    # Somebody else may have begun it since this transaction looked: entries are looked for first,
     # because whoever wrote one has committed its head with it.
     if AuditEntry.objects.exists() and not AuditHead.objects.filter(pk=_HEAD).exists():
         raise AuditError("The head of the audit trail is gone; restore it from a backup.")
