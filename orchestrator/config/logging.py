@@ -34,20 +34,24 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, default=str, ensure_ascii=False)
 
 
-def logging_settings(*, level: str) -> dict[str, Any]:
-    """Return the configuration for `logging.config.dictConfig`."""
+def logging_settings(*, level: str, role: str) -> dict[str, Any]:
+    """Return the configuration for `logging.config.dictConfig`.
+
+    A server logs on standard output (reliability.md §14). A command answers there, and its answer
+    may be read by a program, so its log goes to standard error.
+    """
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"json": {"()": "orchestrator.config.logging.JsonFormatter"}},
         "handlers": {
-            "stdout": {
+            "stream": {
                 "class": "logging.StreamHandler",
-                "stream": "ext://sys.stdout",
+                "stream": "ext://sys.stderr" if role == "command" else "ext://sys.stdout",
                 "formatter": "json",
             },
         },
-        "root": {"handlers": ["stdout"], "level": level},
+        "root": {"handlers": ["stream"], "level": level},
         "loggers": {
             # One line per request and per doorbell would drown the events that matter.
             "uvicorn.access": {"level": "WARNING"},

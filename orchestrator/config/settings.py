@@ -39,7 +39,7 @@ TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
 USE_I18N = False
 LOGGING_CONFIG = "logging.config.dictConfig"
-LOGGING = logging_settings(level=ENVIRONMENT.log_level)
+LOGGING = logging_settings(level=ENVIRONMENT.log_level, role=ENVIRONMENT.role)
 # Bodies are counted and refused by orchestrator.border.input; this is the backstop for forms.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024
 

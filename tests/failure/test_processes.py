@@ -1,5 +1,6 @@
 """Real processes: they come up, refuse what cannot work, drain, and leave nothing behind."""
 
+import json
 import signal
 import time
 
@@ -36,6 +37,23 @@ def test_serve_answers_its_probes_and_ends_at_sigterm(installation):
     assert answers["/metrics"].headers["content-type"].startswith("text/plain")
     assert "\namends_ticker_seconds_count" in answers["/metrics"].text
     assert code == 0
+
+
+def test_a_command_answers_in_json_alone_and_logs_beside_it(installation, tmp_path):
+    installation.start("serve")
+    installation.wait_ready()
+    only = {"name": "only", "taskReferenceName": "only", "type": "NOOP"}
+    definition = {"name": "small", "version": 1, "schemaVersion": 2, "tasks": [only]}
+    file = tmp_path / "small.json"
+    file.write_text(json.dumps(definition))
+
+    published = installation.manage("workflow", "publish", str(file), "--json")
+    started = installation.manage("workflow", "start", "small", "--wait", "--json")
+
+    assert (published.returncode, started.returncode) == (0, 0), published.stderr + started.stderr
+    assert json.loads(published.stdout)
+    assert json.loads(started.stdout)["state"] == "COMPLETED"
+    assert '"execution_started"' in started.stderr
 
 
 def test_second_serve_on_the_same_data_is_refused_in_a_sentence(installation):
