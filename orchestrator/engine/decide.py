@@ -8,7 +8,14 @@ from collections.abc import Collection, Iterable
 from typing import assert_never
 
 from orchestrator.engine.commands import Decision
-from orchestrator.engine.compensation import plan, planning, requests, results, undo
+from orchestrator.engine.compensation import (
+    confirming_plan,
+    plan,
+    planning,
+    requests,
+    results,
+    undo,
+)
 from orchestrator.engine.definition.graph import Graph
 from orchestrator.engine.events import Event
 from orchestrator.engine.forward import (
@@ -30,6 +37,8 @@ from orchestrator.engine.snapshot import (
     Input,
     ParentSpoke,
     PauseSet,
+    PlanConfirmed,
+    PlanRejected,
     RetryRequested,
     Snapshot,
     StepDue,
@@ -125,6 +134,10 @@ def _take(work: Work, item: Input) -> None:  # noqa: C901, PLR0912 - one line pe
             requests.cancelled(work, item)
         case UndoRequested():
             requests.undo_requested(work, item)
+        case PlanConfirmed():
+            confirming_plan.confirmed(work, item)
+        case PlanRejected():
+            confirming_plan.rejected(work, item)
         case PauseSet():
             requests.pause(work, item)
         case RetryRequested():
@@ -252,17 +265,23 @@ def _by_state(work: Work) -> None:
         case ExecutionState.STOPPING:
             if stopping.is_quiet(work):
                 _stopped(work)
+        case ExecutionState.PLANNING:
+            confirming_plan.advance(work)
         case ExecutionState.COMPENSATING:
             undo.advance(work)
         case ExecutionState.NEEDS_ATTENTION:
-            if "undo" in work.frontier:
-                undo.advance(work)
-            elif "late" in work.frontier:
-                undo.end_late(work)
-            elif "stop" in work.frontier and stopping.is_quiet(work):
-                _stopped(work)
+            _attended(work)
         case _:
             return
+
+
+def _attended(work: Work) -> None:
+    if "undo" in work.frontier:
+        undo.advance(work)
+    elif "late" in work.frontier:
+        undo.end_late(work)
+    elif "stop" in work.frontier and stopping.is_quiet(work):
+        _stopped(work)
 
 
 def _watch_late_effects(work: Work) -> None:

@@ -276,6 +276,24 @@ class UndoRequested:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlanConfirmed:
+    """A person starts the plan that waits for one (`confirmPlan`)."""
+
+    hash: str
+    actor: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanRejected:
+    """A person drops the plan that waits for one."""
+
+    hash: str
+    actor: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PauseSet:
     """A person pauses or resumes the run."""
 
@@ -342,6 +360,8 @@ Input = (
     | ParentSpoke
     | Cancelled
     | UndoRequested
+    | PlanConfirmed
+    | PlanRejected
     | PauseSet
     | RetryRequested
     | EntryActed

@@ -185,7 +185,9 @@ EXECUTION_TRANSITIONS: Mapping[ExecutionState, frozenset[ExecutionState]] = {
     _E.STOPPING: frozenset(
         {_E.PLANNING, _E.NEEDS_ATTENTION, _E.RUNNING, _E.COMPLETED, *_ENDED_WITHOUT_UNDO}
     ),
-    _E.PLANNING: frozenset({_E.COMPENSATING, _E.COMPLETED, *_ENDED_WITHOUT_UNDO}),
+    _E.PLANNING: frozenset(
+        {_E.COMPENSATING, _E.COMPLETED, _E.PARTIALLY_COMPENSATED, *_ENDED_WITHOUT_UNDO}
+    ),
     _E.COMPENSATING: frozenset(
         {_E.COMPENSATED, _E.PARTIALLY_COMPENSATED, _E.RUNNING, _E.NEEDS_ATTENTION}
     ),
@@ -255,7 +257,18 @@ ENTRY_TRANSITIONS: Mapping[EntryState, frozenset[EntryState]] = {
     _L.VOID: frozenset({_L.LATE_EFFECT, _L.TENTATIVE}),
     _L.SEALED: frozenset({_L.PLANNED}),
     _L.PLANNED: frozenset(
-        {_L.AWAITING_APPROVAL, _L.DELAYED, _L.MANUAL, _L.READY, _L.ARMED, _L.UNCERTAIN, _L.SEALED}
+        {
+            _L.AWAITING_APPROVAL,
+            _L.DELAYED,
+            _L.MANUAL,
+            _L.READY,
+            # A rejected plan gives its entries back as they were.
+            _L.ARMED,
+            _L.UNCERTAIN,
+            _L.SEALED,
+            _L.SKIPPED,
+            _L.LATE_EFFECT,
+        }
     ),
     _L.AWAITING_APPROVAL: frozenset({_L.READY, _L.DELAYED, _L.SKIPPED, _L.MANUAL}),
     _L.DELAYED: frozenset({_L.READY, _L.AWAITING_APPROVAL, _L.MANUAL}),

@@ -31,7 +31,7 @@ _STATE_SENTENCES: Mapping[ExecutionState, str] = {
     ExecutionState.CREATED: "The run is about to start.",
     ExecutionState.RUNNING: "The run goes on.",
     ExecutionState.STOPPING: "The run stops; steps in flight are settling.",
-    ExecutionState.PLANNING: "The undo plan waits for confirmation.",
+    ExecutionState.PLANNING: "The undo plan waits for somebody to confirm it.",
     ExecutionState.COMPENSATING: "Steps are being undone.",
     ExecutionState.NEEDS_ATTENTION: "The run needs a person: look at its steps and its ledger.",
 }

@@ -34,10 +34,9 @@ _SELF_MOVING = (
     ExecutionState.CREATED,
     ExecutionState.RUNNING,
     ExecutionState.STOPPING,
-    ExecutionState.PLANNING,
     ExecutionState.COMPENSATING,
 )
-"""What is not over and waits for no person as a whole."""
+"""What is not over and waits for no person as a whole; PLANNING waits for one to confirm."""
 _HELD = (
     EntryState.AWAITING_APPROVAL,
     EntryState.MANUAL,

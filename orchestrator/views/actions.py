@@ -75,6 +75,29 @@ def run_actions(*, detail: Row, can: Mapping[str, Answer]) -> list[Action]:
     ]
 
 
+def plan_actions(*, detail: Row, can: Mapping[str, Answer]) -> list[Action]:
+    """List what a person can do with a plan that waits for one."""
+    if detail["state"] != ExecutionState.PLANNING:
+        return []
+    run = detail["id"]
+    return [
+        Action(
+            key="confirm-plan",
+            label="Confirm plan…",
+            address=reverse("run_confirm_plan", args=[run]),
+            reason=_missing(can["compensate_execution"]),
+            tone="undo",
+        ),
+        Action(
+            key="reject-plan",
+            label="Reject plan…",
+            address=reverse("run_reject_plan", args=[run]),
+            reason=_missing(can["break_glass"]),
+            tone="danger",
+        ),
+    ]
+
+
 def entry_actions(*, run: str, entry: Row, can: Mapping[str, Answer]) -> list[Action]:
     """List what a person can do with an undo that is stuck."""
     labels = {

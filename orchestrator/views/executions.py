@@ -96,7 +96,10 @@ def run_detail(request: PageRequest, execution_id: UUID) -> HttpResponse:
         "plan": lanes.named_plan(lines=found.lines, plan=detail["plan"]),
         "view": view,
         "views": VIEWS,
-        "actions": actions.run_actions(detail=detail, can=found.can),
+        "actions": [
+            *actions.plan_actions(detail=detail, can=found.can),
+            *actions.run_actions(detail=detail, can=found.can),
+        ],
         "is_ended": ExecutionState(detail["state"]).is_terminal,
         "progress": _progress(detail),
         "questions": _questions(found),

@@ -15,7 +15,7 @@ from orchestrator.access.errors import Forbidden, NotFound, Refusal
 from orchestrator.border.input import InputError, parse_json
 from orchestrator.engine.canonical import JSONValue
 from orchestrator.selectors import run_page
-from orchestrator.services import compensations
+from orchestrator.services import compensations, plans
 from orchestrator.services import executions as service
 from orchestrator.services.errors import Conflict
 from orchestrator.views import lanes
@@ -58,6 +58,22 @@ UNDO = Act(
     permission="compensate_execution",
     done="The run is being undone.",
     tone="undo",
+)
+CONFIRM_PLAN = Act(
+    title="Confirm undo plan",
+    submit="Start the undo",
+    explanation="The undo of this run waits for your word. It begins with the first line below.",
+    permission="compensate_execution",
+    done="The run is being undone.",
+    tone="undo",
+)
+REJECT_PLAN = Act(
+    title="Reject undo plan",
+    submit="Reject the plan",
+    explanation="Nothing is undone: what the run did stays until somebody undoes it.",
+    permission="break_glass",
+    done="The plan was rejected. What the run did stays.",
+    tone="danger",
 )
 SETTLE = Act(
     title="Did this happen?",
@@ -160,6 +176,35 @@ def undo(request: PageRequest, execution_id: UUID) -> HttpResponse:
         )
 
     return _handle(request, execution_id, UNDO, act, **_plan(request, execution_id))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def confirm_plan(request: PageRequest, execution_id: UUID) -> HttpResponse:
+    """Start the undo plan that waits for a person."""
+    return _decide_plan(request, execution_id, CONFIRM_PLAN, plans.confirm_plan)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def reject_plan(request: PageRequest, execution_id: UUID) -> HttpResponse:
+    """Drop the undo plan that waits for a person."""
+    return _decide_plan(request, execution_id, REJECT_PLAN, plans.reject_plan)
+
+
+def _decide_plan(
+    request: PageRequest, execution_id: UUID, words: Act, decide: Callable[..., None]
+) -> HttpResponse:
+    """Show the plan with its form; its hash comes back, so that nobody decides about another."""
+    plan = run_page.run_page(actor=request.user, execution_id=execution_id).detail["plan"]
+
+    def act() -> None:
+        decide(
+            actor=request.user,
+            execution_id=execution_id,
+            plan_hash=text(request, "hash"),
+            reason=text(request, "reason"),
+        )
+
+    return _handle(request, execution_id, words, act, plan=plan, asks_hash=True)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

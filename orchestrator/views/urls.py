@@ -16,6 +16,8 @@ urlpatterns = [
     path(f"{RUN}/retry/", steering.retry, name="run_retry"),
     path(f"{RUN}/cancel/", steering.cancel, name="run_cancel"),
     path(f"{RUN}/undo/", steering.undo, name="run_undo"),
+    path(f"{RUN}/plan/confirm/", steering.confirm_plan, name="run_confirm_plan"),
+    path(f"{RUN}/plan/reject/", steering.reject_plan, name="run_reject_plan"),
     path(f"{RUN}/steps/<uuid:step_id>/settle/", steering.settle, name="run_settle"),
     re_path(
         rf"^runs/(?P<execution_id>{UUID})/undos/(?P<entry_id>{UUID})/"

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from orchestrator.api.v1 import compensations, executions, stream, versions, workflows
+from orchestrator.api.v1 import compensations, executions, plans, stream, versions, workflows
 
 _EXECUTION = "executions/<str:execution_id>"
 _ENTRY = "compensations/<uuid:entry_id>"
@@ -28,6 +28,8 @@ urlpatterns: list[URLPattern] = [
     path(f"{_EXECUTION}/retry", executions.RetryView.as_view()),
     path(f"{_EXECUTION}/compensate", executions.CompensateView.as_view()),
     path(f"{_EXECUTION}/compensation/preview", executions.PreviewView.as_view()),
+    path(f"{_EXECUTION}/plan/confirm", plans.ConfirmView.as_view()),
+    path(f"{_EXECUTION}/plan/reject", plans.RejectView.as_view()),
     path("compensations", compensations.CompensationsView.as_view()),
     path(f"{_ENTRY}/retry", compensations.RetryView.as_view()),
     path(f"{_ENTRY}/skip", compensations.SkipView.as_view()),

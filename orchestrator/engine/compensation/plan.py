@@ -3,8 +3,9 @@
 `make` is pure selection over the whole ledger, so that the preview is the plan (invariant 14).
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from orchestrator.engine.canonical import digest
@@ -73,6 +74,22 @@ def make(
         hash=digest([entries, [list(edge) for edge in edges]]),
         missing=_missing(forward, live, chosen) if wanted is not None else (),
     )
+
+
+def totals(entries: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """Return the money at stake in a plan, by currency; what is no amount is left out."""
+    sums: dict[str, Decimal] = {}
+    for entry in entries:
+        amount = entry.get("amount") or {}
+        value, currency = amount.get("value"), amount.get("currency")
+        if isinstance(value, int | float) and not isinstance(value, bool) and currency:
+            # Added up as written: the sum of 0.1 and 0.2 is 0.3.
+            sums[str(currency)] = sums.get(str(currency), Decimal(0)) + Decimal(str(value))
+    return {currency: _number(total) for currency, total in sorted(sums.items())}
+
+
+def _number(total: Decimal) -> int | float:
+    return int(total) if total == total.to_integral_value() else float(total)
 
 
 def _compensation(node: Node | None, name: str) -> Any:

@@ -2,10 +2,10 @@
 
 from orchestrator.engine import keys
 from orchestrator.engine.commands import StorePlan
-from orchestrator.engine.compensation import order, plan
+from orchestrator.engine.compensation import confirming_plan, order, plan
 from orchestrator.engine.events import Event
 from orchestrator.engine.forward import unknown
-from orchestrator.engine.snapshot import PlanView
+from orchestrator.engine.snapshot import PlanView, StepRun
 from orchestrator.engine.states import EntryState, ExecutionState, StepState
 from orchestrator.engine.work import Work
 
@@ -31,11 +31,26 @@ def begin_plan(
     if unanswered:
         _ask_first(work, unanswered, trigger, actor, reason, wanted, on_request=on_request)
         return False
+    store_plan(work, made, trigger, actor=actor, reason=reason)
+    return True
+
+
+def store_plan(work: Work, made: plan.Plan, trigger: str, *, actor: str, reason: str) -> None:
+    """Make a selection the active plan of its run, and begin to carry it out."""
+    came_from = work.execution.state
+    kept = confirming_plan.kept_states(work, made)
+    work.move(ExecutionState.PLANNING, trigger=trigger, by=actor, reason=reason)
+    activate(work, made, trigger, actor=actor, reason=reason)
+    _place_entries(work, made)
+    confirming_plan.begin(work, made, trigger=trigger, came_from=came_from, kept=kept)
+
+
+def activate(work: Work, made: plan.Plan, trigger: str, *, actor: str, reason: str) -> None:
+    """Store a plan as the active one; from now on only its undos may be sent (§12, `fence`)."""
     number = int(work.frontier.get("plans", 0)) + 1
     work.frontier["plans"] = number
     plan_id = keys.derive_id(work.execution.id, "plan", number)
     work.set(fence=work.execution.fence + 1)
-    work.move(ExecutionState.PLANNING, trigger=trigger, by=actor, reason=reason)
     work.do(
         StorePlan(
             id=plan_id,
@@ -65,9 +80,6 @@ def begin_plan(
             },
         )
     )
-    _place_entries(work, made)
-    work.move(ExecutionState.COMPENSATING)
-    return True
 
 
 def _unanswered(work: Work, made: plan.Plan) -> list[str]:
@@ -119,18 +131,7 @@ def _place_entries(work: Work, made: plan.Plan) -> None:
         following[awaited].append(waiting)
     free: list[str] = []
     for key in ids:
-        entry = work.runs[key]
-        if entry.entry_state is EntryState.SKIPPED:
-            work.change(entry, round=entry.round + 1)
-        entry = work.change(
-            entry,
-            entry_state=EntryState.PLANNED,
-            undo_waits=waits[key],
-            undo_next=tuple(following[key]),
-            undo_attempts=0,
-            entry_reason="",
-        )
-        work.tell("entry.planned", entry)
+        place(work, work.runs[key], waits=waits[key], following=tuple(following[key]))
         if not waits[key]:
             free.append(key)
     assert work.plan is not None
@@ -141,6 +142,21 @@ def _place_entries(work: Work, made: plan.Plan) -> None:
         "free": free,
         "ready": [],
     }
+
+
+def place(work: Work, entry: StepRun, *, waits: int, following: tuple[str, ...]) -> None:
+    """Move an entry to PLANNED; one that was waived before begins a new round (§12)."""
+    if entry.entry_state is EntryState.SKIPPED:
+        entry = work.change(entry, round=entry.round + 1)
+    entry = work.change(
+        entry,
+        entry_state=EntryState.PLANNED,
+        undo_waits=waits,
+        undo_next=following,
+        undo_attempts=0,
+        entry_reason="",
+    )
+    work.tell("entry.planned", entry)
 
 
 def _is_independent(work: Work, key: str) -> bool:

@@ -1,6 +1,6 @@
 """What people, the API and parents ask of a run: cancel, undo, pause (saga-semantics §5)."""
 
-from orchestrator.engine.compensation import planning
+from orchestrator.engine.compensation import confirming_plan, planning
 from orchestrator.engine.forward import finish, stopping
 from orchestrator.engine.snapshot import Cancelled, ParentSpoke, PauseSet, UndoRequested
 from orchestrator.engine.states import EntryState, ExecutionState, ForwardResult, StepState
@@ -28,6 +28,8 @@ def parent_spoke(work: Work, item: ParentSpoke) -> None:
         work.frontier.setdefault("stop", {})["undo"] = item.undo
     elif state is ExecutionState.STOPPING and item.undo:
         work.frontier["stop"]["undo"] = True
+    elif not item.stop:
+        confirming_plan.confirmed_above(work)
 
 
 def is_asked(work: Work) -> bool:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from orchestrator.engine.snapshot import ExecutionView, StepRun
     from tests.unit.engine.driver import Run
 
+_BEFORE_CONFIRMATION = {EntryState.PLANNED, EntryState.LATE_EFFECT}
 _BEFORE_THE_PLAN = (EntryState.TENTATIVE, EntryState.ARMED, EntryState.UNCERTAIN)
 
 
@@ -60,7 +61,11 @@ def check_plan_counters(run: Run) -> None:
         ]
         assert not open_entries, [(step.position, step.entry_state) for step in open_entries]
         return
-    assert run.state in (ExecutionState.COMPENSATING, ExecutionState.NEEDS_ATTENTION)
+    if run.state is ExecutionState.PLANNING:
+        assert {step.entry_state for step in open_entries} <= _BEFORE_CONFIRMATION
+        assert undo["flight"] == 0
+    else:
+        assert run.state in (ExecutionState.COMPENSATING, ExecutionState.NEEDS_ATTENTION)
     assert undo["left"] == len(open_entries)
     in_flight = {
         step.compensates
