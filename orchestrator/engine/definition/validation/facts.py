@@ -19,6 +19,10 @@ class ChildFacts:
     """Some step of it has an undo, so that its own ledger can undo it."""
     has_effects: bool = False
     """It does something to the outside."""
+    undoable: int = 0
+    """How many of its effects can be undone."""
+    effects: int = 0
+    """How many effects it has, those of its own children included."""
     has_output_schema: bool = False
     output_schema: Mapping[str, JSONValue] | None = None
     contains: frozenset[str] = frozenset()
