@@ -41,6 +41,7 @@ class ApprovalGate:
             reference=command.reference,
             round=command.round,
             undo_input=command.undo_input,
+            original_input=command.original_input,
             input_hash=command.input_hash,
             endpoint=command.endpoint,
             amount=command.amount,

@@ -23,6 +23,9 @@ class ApprovalRequest(models.Model):
     reference = models.CharField(max_length=255)
     round = models.PositiveSmallIntegerField()
     undo_input = models.JSONField()
+    original_input = models.JSONField(
+        null=True, help_text="What the definition maps, where an operator amended it."
+    )
     input_hash = models.CharField(max_length=64)
     endpoint = models.CharField(max_length=255)
     amount = models.JSONField(null=True)

@@ -129,7 +129,7 @@ def as_dict(request: ApprovalRequest, actor: "User | None") -> dict[str, Any]:
         "taskReferenceName": request.reference,
         "endpoint": request.endpoint,
         "input": request.undo_input,
-        "originalInput": request.undo_input,
+        "originalInput": request.original_input or request.undo_input,
         "inputHash": request.input_hash,
         "planHash": request.plan_hash,
         "amount": request.amount,

@@ -47,6 +47,8 @@ class Needs:
     policies: set[str] = field(default_factory=set)
     approvals: dict[str, str] = field(default_factory=dict)
     """Approval id → hash of what will be sent."""
+    owners: set[str] = field(default_factory=set)
+    """Effect ids of which it must be known whether they are another run's."""
     plan: bool = False
 
     def __bool__(self) -> bool:
@@ -63,6 +65,7 @@ class Needs:
             or self.inline_children
             or self.policies
             or self.approvals
+            or self.owners
             or self.plan
         )
 
@@ -171,6 +174,8 @@ class OpenApproval:
     round: int
     undo_input: dict[str, Any]
     """What will be sent, canonical: request body of an HTTP undo, else the task input."""
+    original_input: dict[str, Any] | None
+    """What the definition maps, where an operator amended it."""
     input_hash: str
     endpoint: str
     amount: dict[str, Any] | None

@@ -9,6 +9,7 @@ from typing import assert_never
 
 from orchestrator.engine.commands import Decision
 from orchestrator.engine.compensation import (
+    acts,
     confirming_plan,
     plan,
     planning,
@@ -143,7 +144,7 @@ def _take(work: Work, item: Input) -> None:  # noqa: C901, PLR0912 - one line pe
         case RetryRequested():
             again.retry(work, item)
         case EntryActed():
-            results.acted(work, item)
+            acts.acted(work, item)
         case VerdictReached():
             results.verdict(work, item)
         case StepSettled():

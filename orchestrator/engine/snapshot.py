@@ -54,6 +54,8 @@ class StepRun:
     entry_reason: str = ""
     amount: JSONObject | None = None
     undo_input: JSONObject | None = None
+    undo_began_at: datetime | None = None
+    effect_id: str = ""
 
     compensates: str | None = None
     attempt: int = 1
@@ -182,6 +184,8 @@ class Snapshot:
     """(type, task name) → Celery queue of its handler."""
     approvals: Mapping[str, bool] = field(default_factory=dict)
     """Approval id → the approval still holds for what will be sent."""
+    owners: Mapping[str, str | None] = field(default_factory=dict)
+    """Effect id → execution of another run that did it and is not being undone."""
     plan: PlanView | None = None
 
 
@@ -311,13 +315,17 @@ class RetryRequested:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntryActed:
-    """An operator settles a stuck entry: RETRY, SKIP, RESOLVE, TO_MANUAL or HARMLESS."""
+    """An operator settles a stuck entry: RETRY, AMEND, SKIP, RESOLVE, TO_MANUAL or HARMLESS."""
 
     entry_id: str
     action: str
     actor: str
     reason: str
     note: str = ""
+    input: JSONObject | None = None
+    """AMEND: what is sent in the place of what the definition maps."""
+    not_applied: bool = False
+    """AMEND: the operator attests that nothing of the round before was applied."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

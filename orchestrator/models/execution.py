@@ -147,7 +147,13 @@ class StepRun(models.Model):
     undo_next = models.JSONField(null=True, help_text="Entries that wait for this one.")
     entry_reason = models.TextField(blank=True)
     amount = models.JSONField(null=True)
-    undo_input = models.JSONField(null=True, help_text="Amended or frozen input of the undo.")
+    undo_input = models.JSONField(
+        null=True, help_text="Amended input of the undo, and the original."
+    )
+    undo_began_at = models.DateTimeField(
+        null=True, help_text="When the undo of the present round was first sent."
+    )
+    effect_id = models.CharField(max_length=255, blank=True, default="")
 
     compensates = models.UUIDField(
         null=True, help_text="The step run that this one undoes or asks about."
@@ -225,6 +231,7 @@ class StepRun(models.Model):
                 name="step_attached",
                 condition=Q(compensates__isnull=False),
             ),
+            models.Index(fields=("effect_id",), name="step_by_effect", condition=~Q(effect_id="")),
             models.Index(
                 fields=("entry_state", "-id"),
                 name="entry_open",

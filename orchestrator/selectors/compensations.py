@@ -76,10 +76,12 @@ def _row(row: StepRun) -> dict[str, object]:
         "workflowName": row.execution.workflow_name,
         "correlationId": row.execution.correlation_id,
         "executionState": row.execution.state,
+        "amendedInput": (row.undo_input or {}).get("input"),
+        "originalInput": (row.undo_input or {}).get("original"),
     }
 
 
 _FIELDS = (
     "id", "execution_id", "reference", "iteration", "entry_state", "policy", "round", "amount",
-    "approval_id", "entry_due_at", "entry_reason", "undo_attempts", "undo_waits",
+    "approval_id", "entry_due_at", "entry_reason", "undo_attempts", "undo_waits", "undo_input",
 )  # fmt: skip

@@ -1,6 +1,6 @@
-"""Undo on request, its preview, and what operators do about undos that are stuck."""
+"""Undo on request, and its preview."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -12,8 +12,8 @@ from orchestrator.audit import log
 from orchestrator.engine.commands import Needs
 from orchestrator.engine.compensation import plan
 from orchestrator.engine.definition.graph import Node
-from orchestrator.engine.snapshot import EntryActed, StepRun, StepSettled, UndoRequested
-from orchestrator.engine.states import EntryState, ExecutionState, StepState
+from orchestrator.engine.snapshot import StepRun, UndoRequested
+from orchestrator.engine.states import ExecutionState
 from orchestrator.models import Execution
 from orchestrator.models import StepRun as StepRow
 from orchestrator.services import versions
@@ -36,19 +36,6 @@ ON_REQUEST = frozenset(
         ExecutionState.PARTIALLY_COMPENSATED,
     }
 )
-ALLOWED_ACTS: Mapping[EntryState, frozenset[str]] = {
-    EntryState.COMPENSATION_FAILED: frozenset({"RETRY", "SKIP", "RESOLVE", "TO_MANUAL"}),
-    EntryState.MANUAL: frozenset({"RETRY", "SKIP", "RESOLVE"}),
-    EntryState.LATE_EFFECT: frozenset({"RESOLVE", "HARMLESS"}),
-}
-"""What an operator may do from which state (product.md §4); what is missing is a 409."""
-AUDITED = {
-    "RETRY": "compensation.retry",
-    "SKIP": "compensation.skip",
-    "RESOLVE": "compensation.resolve",
-    "HARMLESS": "compensation.resolve",
-    "TO_MANUAL": "compensation.to_manual",
-}
 
 
 def preview(*, actor: "User | None", execution_id: "UUID | str") -> dict[str, Any]:
@@ -95,14 +82,7 @@ def _planned(loaded: Loaded, wanted: Collection[str] | None = None) -> plan.Plan
 
 def _load_whole(loaded: Loaded) -> None:
     key = loaded.view.id
-    load.satisfy({key: loaded}, {key: Needs(whole=True)}, _NO_RESOLVERS)
-
-
-_NO_RESOLVERS = load.Resolvers(
-    child=lambda _name, _number: None,
-    inline_child=lambda _parent, _document: "",
-    approval_holds=lambda _approval, _hash: False,
-)
+    load.satisfy({key: loaded}, {key: Needs(whole=True)}, load.NO_RESOLVERS)
 
 
 def _node(loaded: Loaded, run: StepRun) -> Node | None:
@@ -211,153 +191,3 @@ def _chosen(loaded: Loaded, entries: Collection[str]) -> set[str]:
             f"{strange[0]} is not an entry of this run.", problem("/entries", "unknown entry")
         )
     return wanted
-
-
-# ---- stuck undos -----------------------------------------------------------------------------
-
-
-def retry_entry(
-    *, actor: "User | None", entry_id: "UUID | str", reason: str, note: str = ""
-) -> None:
-    """Try a failed undo again, with the key it had; it goes on at the step that failed."""
-    _act(actor=actor, entry_id=entry_id, action="RETRY", reason=reason, note=note)
-
-
-def skip_entry(
-    *, actor: "User | None", entry_id: "UUID | str", reason: str, note: str = ""
-) -> None:
-    """Waive an undo: its effect stays, what is ordered after it may go on."""
-    _act(actor=actor, entry_id=entry_id, action="SKIP", reason=reason, note=note)
-
-
-def resolve_entry(
-    *,
-    actor: "User | None",
-    entry_id: "UUID | str",
-    reason: str,
-    note: str = "",
-    harmless: bool = False,
-) -> None:
-    """Say that an undo was done by hand, outside the engine.
-
-    `harmless` attests that a late effect did no harm: its entry is COMPENSATED again.
-
-    Raises:
-        Conflict: Also for `harmless` where there is no late effect.
-    """
-    action = "HARMLESS" if harmless else "RESOLVE"
-    _act(actor=actor, entry_id=entry_id, action=action, reason=reason, note=note)
-
-
-def send_to_manual(
-    *, actor: "User | None", entry_id: "UUID | str", reason: str, note: str = ""
-) -> None:
-    """Hand an undo over to a person outside the engine."""
-    _act(actor=actor, entry_id=entry_id, action="TO_MANUAL", reason=reason, note=note)
-
-
-@retried
-@transaction.atomic(durable=True)
-def _act(
-    *, actor: "User | None", entry_id: "UUID | str", action: str, reason: str, note: str
-) -> None:
-    """Carry out an operator's act on an entry.
-
-    Raises:
-        NotFound, Forbidden: The actor may not see it, or not settle undos there.
-        Invalid: There is no reason.
-        Conflict: The entry is not in a state in which this can be done.
-    """
-    execution_id = _execution_of(entry_id)
-    row, loaded = find_locked(execution_id)
-    policy.require(actor, Permission.SETTLE_COMPENSATION, row.workflow)
-    told = require_reason(reason)
-    entry = StepRow.objects.get(pk=str(entry_id))
-    state = EntryState(entry.entry_state or EntryState.TENTATIVE)
-    if action not in ALLOWED_ACTS.get(state, frozenset()):
-        verb = action.lower().replace("_", " ")
-        raise Conflict(
-            f"The undo of {entry.reference} is {state}: it cannot be sent to {verb} now."
-        )
-    acted = EntryActed(
-        entry_id=str(entry.pk),
-        action=action,
-        actor=versions.name_of(actor),
-        reason=told,
-        note=note,
-    )
-    apply_locked(loaded, acted)
-    log.record(
-        AUDITED[action],
-        str(entry.pk),
-        actor,
-        workflow=row.workflow_name,
-        reason=told,
-        changes={"execution": str(row.pk), "from": state.value, "note": note},
-    )
-
-
-def _execution_of(entry_id: "UUID | str") -> UUID:
-    try:
-        key = UUID(str(entry_id))
-    except ValueError:
-        raise NotFound(f"There is no compensation {entry_id}.") from None
-    found = (
-        StepRow.objects.filter(pk=key, entry_state__isnull=False)
-        .values_list("execution_id", flat=True)
-        .first()
-    )
-    if found is None:
-        raise NotFound(f"There is no compensation {key}.")
-    return UUID(str(found))
-
-
-@retried
-@transaction.atomic(durable=True)
-def settle_step(
-    *,
-    actor: "User | None",
-    execution_id: "UUID | str",
-    step_id: "UUID | str",
-    applied: bool,
-    output: Mapping[str, Any] | None = None,
-    reason: str,
-) -> None:
-    """Take the named answer to "did this happen?" for a step of unknown outcome.
-
-    Raises:
-        Conflict: The outcome of the step is known, or its undo was already dispatched.
-    """
-    row, loaded = find_locked(execution_id)
-    policy.require(actor, Permission.SETTLE_COMPENSATION, row.workflow)
-    told = require_reason(reason)
-    key = _key(step_id)
-    step = StepRow.objects.filter(pk=key, execution_id=row.pk).first() if key else None
-    if step is None:
-        raise NotFound(f"There is no step {step_id} in this run.")
-    open_entries = (None, EntryState.UNCERTAIN.value)
-    if step.state != StepState.UNKNOWN or step.entry_state not in open_entries:
-        raise Conflict(f"{step.reference} is {step.state}: there is no open question about it.")
-    answer = StepSettled(
-        step_run_id=str(step.pk),
-        applied=applied,
-        actor=versions.name_of(actor),
-        reason=told,
-        output=dict(output) if output is not None else None,
-    )
-    apply_locked(loaded, answer)
-    log.record(
-        "step.settle",
-        str(row.pk),
-        actor,
-        workflow=row.workflow_name,
-        reason=told,
-        changes={"step": str(step.pk), "applied": applied},
-    )
-
-
-def _key(text: "UUID | str") -> UUID | None:
-    try:
-        return UUID(str(text))
-    except ValueError:
-        return None

@@ -33,7 +33,7 @@ from orchestrator.models import (
 from orchestrator.models import (
     StepRun as StepRow,
 )
-from orchestrator.store import definitions, plans, statements
+from orchestrator.store import definitions, effects, plans, statements
 from orchestrator.store.statements import any_of, bound, table_of
 
 STEP_COLUMNS = tuple(name for name in StepRun.__slots__ if name != "is_light")
@@ -69,6 +69,7 @@ class Loaded:
     inline_children: dict[str, ChildVersion | str] = field(default_factory=dict)
     policies: dict[str, TaskPolicy] = field(default_factory=dict)
     approvals: dict[str, bool] = field(default_factory=dict)
+    owners: dict[str, str | None] = field(default_factory=dict)
     plan: PlanView | None = None
 
     def snapshot(self, *, now: Any, answers: Mapping[str, Answer], queues: Any) -> Snapshot:
@@ -90,6 +91,7 @@ class Loaded:
             policies=self.policies,
             queues=queues,
             approvals=self.approvals,
+            owners=self.owners,
             plan=self.plan,
         )
 
@@ -101,6 +103,14 @@ class Resolvers:
     child: Callable[[str, int | None], ChildVersion | None]
     inline_child: Callable[[ExecutionView, JSONValue], ChildVersion | str]
     approval_holds: Callable[[str, str], bool]
+
+
+NO_RESOLVERS = Resolvers(
+    child=lambda _name, _number: None,
+    inline_child=lambda _parent, _document: "",
+    approval_holds=lambda _approval, _hash: False,
+)
+"""For those who only read what is stored."""
 
 
 # ---- executions and step runs ----------------------------------------------------------------
@@ -337,6 +347,8 @@ def _load_rest(  # noqa: C901 - one line per kind of need
         loaded.policies.update(definitions.policies_of(definitions.registered_policies([name])))
     for approval_id, input_hash in needs.approvals.items():
         loaded.approvals[approval_id] = resolvers.approval_holds(approval_id, input_hash)
+    for effect_id in needs.owners:
+        loaded.owners[effect_id] = effects.owner_of(effect_id, root_id=loaded.view.root_id)
     if needs.plan and loaded.plan is None:
         loaded.plan = plans.active_plan(key)
 

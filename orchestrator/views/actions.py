@@ -13,7 +13,7 @@ Row = Mapping[str, Any]
 UNTOUCHED = frozenset({"TENTATIVE", "ARMED", "UNCERTAIN", "VOID", "SEALED"})
 """Entry states of which no undo was sent yet."""
 ENTRY_ACTS = {
-    EntryState.COMPENSATION_FAILED: ("retry", "skip", "resolve", "to-manual"),
+    EntryState.COMPENSATION_FAILED: ("retry", "amend", "skip", "resolve", "to-manual"),
     EntryState.MANUAL: ("retry", "skip", "resolve"),
     EntryState.LATE_EFFECT: ("retry", "resolve"),
 }
@@ -100,8 +100,10 @@ def plan_actions(*, detail: Row, can: Mapping[str, Answer]) -> list[Action]:
 
 def entry_actions(*, run: str, entry: Row, can: Mapping[str, Answer]) -> list[Action]:
     """List what a person can do with an undo that is stuck."""
+    is_late = entry["state"] == EntryState.LATE_EFFECT
     labels = {
-        "retry": "Try again…",
+        "retry": "Undo it again…" if is_late else "Try again…",
+        "amend": "Try again with other input…",
         "skip": "Skip…",
         "resolve": "Done by hand…",
         "to-manual": "Do it by hand…",

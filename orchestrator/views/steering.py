@@ -14,8 +14,9 @@ from django.views.decorators.http import require_http_methods, require_POST
 from orchestrator.access.errors import Forbidden, NotFound, Refusal
 from orchestrator.border.input import InputError, parse_json
 from orchestrator.engine.canonical import JSONValue
-from orchestrator.selectors import run_page
-from orchestrator.services import compensations, plans
+from orchestrator.engine.states import EntryState
+from orchestrator.selectors import run_page, undo_input
+from orchestrator.services import compensations, entry_acts, plans
 from orchestrator.services import executions as service
 from orchestrator.services.errors import Conflict
 from orchestrator.views import lanes
@@ -93,6 +94,15 @@ ENTRY_ACTS = {
         done="The undo is tried again.",
         tone="undo",
     ),
+    "amend": Act(
+        title="Try the undo again with other input",
+        submit="Send this input",
+        explanation="The undo is sent anew, under a new key. Whoever must agree to it is asked "
+        "again about this input.",
+        permission="settle_compensation",
+        done="The undo is sent with other input.",
+        tone="undo",
+    ),
     "skip": Act(
         title="Skip the undo",
         submit="Skip the undo",
@@ -116,11 +126,20 @@ ENTRY_ACTS = {
         done="The undo now waits for a person.",
     ),
 }
+UNDO_AGAIN = Act(
+    title="Undo it again",
+    submit="Undo it again",
+    explanation="The effect turned up after its undo. The undo is sent once more, under a new key.",
+    permission="settle_compensation",
+    done="The effect is undone again.",
+    tone="undo",
+)
 ENTRY_SERVICES: dict[str, Callable[..., Any]] = {
-    "retry": compensations.retry_entry,
-    "skip": compensations.skip_entry,
-    "resolve": compensations.resolve_entry,
-    "to-manual": compensations.send_to_manual,
+    "retry": entry_acts.retry_entry,
+    "amend": entry_acts.amend_entry,
+    "skip": entry_acts.skip_entry,
+    "resolve": entry_acts.resolve_entry,
+    "to-manual": entry_acts.send_to_manual,
 }
 
 
@@ -210,17 +229,35 @@ def _decide_plan(
 @require_http_methods(["GET", "HEAD", "POST"])
 def entry_act(request: PageRequest, execution_id: UUID, entry_id: UUID, act: str) -> HttpResponse:
     """Move a stuck undo on: try again, skip, by hand."""
-    words = ENTRY_ACTS[act]
     found = run_page.run_page(actor=request.user, execution_id=execution_id)
     entry = _entry_of(found, entry_id)
+    is_late = entry["state"] == EntryState.LATE_EFFECT
+    words = UNDO_AGAIN if is_late and act == "retry" else ENTRY_ACTS[act]
+    asks: dict[str, Any] = {}
+    if act == "resolve":
+        asks = {"asks_note": True, "asks_harmless": is_late}
+    elif act == "amend":
+        asks = {"asks_input": True, "sent": undo_input.last_input(entry_id)}
 
     def call() -> None:
-        extra = {"note": text(request, "note")} if act == "resolve" else {}
         ENTRY_SERVICES[act](
-            actor=request.user, entry_id=entry_id, reason=text(request, "reason"), **extra
+            actor=request.user,
+            entry_id=entry_id,
+            reason=text(request, "reason"),
+            **_said(request, act),
         )
 
-    return _handle(request, execution_id, words, call, subject=entry, asks_note=act == "resolve")
+    return _handle(request, execution_id, words, call, subject=entry, **asks)
+
+
+def _said(request: PageRequest, act: str) -> dict[str, Any]:
+    """Return what an act on an undo takes beside its reason, or raise `InputError`."""
+    if act == "resolve":
+        return {"note": text(request, "note"), "harmless": text(request, "harmless") == "yes"}
+    if act == "amend":
+        is_attested = text(request, "not_applied") == "yes"
+        return {"input": _json_object(request, "input"), "not_applied": is_attested}
+    return {}
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -233,12 +270,12 @@ def settle(request: PageRequest, execution_id: UUID, step_id: UUID) -> HttpRespo
 
     def act() -> None:
         applied = text(request, "applied") == "yes"
-        compensations.settle_step(
+        entry_acts.settle_step(
             actor=request.user,
             execution_id=execution_id,
             step_id=step_id,
             applied=applied,
-            output=_output(request) if applied else None,
+            output=_json_object(request, "output") if applied else None,
             reason=text(request, "reason"),
         )
 
@@ -264,7 +301,7 @@ def _handle(
     try:
         act()
     except InputError as error:
-        shown["output_error"] = error.message
+        shown["json_error"] = error.message
         return render(request, "orchestrator/run_act.html", shown, status=422)
     except Refusal as refusal:
         shown["error"] = refusal.message
@@ -273,11 +310,13 @@ def _handle(
     return _back(request, execution_id)
 
 
-def _output(request: PageRequest) -> dict[str, JSONValue]:
-    """Return the output that a person gave for a step, or raise `InputError`."""
-    given = parse_json(text(request, "output", "{}").encode())
+def _json_object(request: PageRequest, name: str) -> dict[str, JSONValue]:
+    """Return the JSON object that a person typed, or raise `InputError`."""
+    given = parse_json(text(request, name, "{}").encode())
     if not isinstance(given, dict):
-        raise InputError(code="not_an_object", message="The output is a JSON object, such as {}.")
+        raise InputError(
+            code="not_an_object", message=f"The {name} is a JSON object, such as {{}}."
+        )
     return given
 
 

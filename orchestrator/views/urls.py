@@ -21,7 +21,7 @@ urlpatterns = [
     path(f"{RUN}/steps/<uuid:step_id>/settle/", steering.settle, name="run_settle"),
     re_path(
         rf"^runs/(?P<execution_id>{UUID})/undos/(?P<entry_id>{UUID})/"
-        r"(?P<act>retry|skip|resolve|to-manual)/$",
+        r"(?P<act>retry|amend|skip|resolve|to-manual)/$",
         steering.entry_act,
         name="run_entry_act",
     ),

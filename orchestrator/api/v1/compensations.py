@@ -13,10 +13,16 @@ from orchestrator.api.authentication import actor_of
 from orchestrator.api.idempotency import idempotent
 from orchestrator.api.pages import check_parameters, page_answer, page_query
 from orchestrator.api.v1.lists import PAGE_PARAMETERS, list_of
-from orchestrator.api.v1.serializers import CamelSerializer, ReasonBody, body, query
+from orchestrator.api.v1.serializers import (
+    CamelSerializer,
+    JSONObject,
+    ReasonBody,
+    body,
+    query,
+)
 from orchestrator.api.v1.shapes import CompensationRow
 from orchestrator.selectors import compensations
-from orchestrator.services import compensations as services
+from orchestrator.services import entry_acts as services
 
 NOTE_LIMIT = 10_000
 
@@ -46,6 +52,19 @@ class ResolveBody(ActBody):
 
     harmless = serializers.BooleanField(
         required=False, default=False, help_text="Of a late effect: it needs no undo."
+    )
+
+
+class AmendBody(ActBody):
+    """Another input for an undo that failed."""
+
+    input = JSONObject(
+        help_text="What is sent: the body of an HTTP undo, the input of any other task."
+    )
+    not_applied = serializers.BooleanField(
+        required=False,
+        default=False,
+        help_text="Attests that no call of the round before was applied.",
     )
 
 
@@ -95,6 +114,19 @@ class RetryView(EntryActView):
     @idempotent
     def post(self, request: Request, entry_id: UUID) -> Response:
         """Hand it back to the engine."""
+        return self.perform(request, entry_id)
+
+
+class AmendView(EntryActView):
+    """Try an undo again with another input."""
+
+    act = staticmethod(services.amend_entry)
+    shape = AmendBody
+
+    @extend_schema(operation_id="amend_undo", request=AmendBody, responses=CompensationRow)
+    @idempotent
+    def post(self, request: Request, entry_id: UUID) -> Response:
+        """Send it anew, under a new key; people are asked again if its policy says so."""
         return self.perform(request, entry_id)
 
 

@@ -32,6 +32,7 @@ from orchestrator.border.input import LARGE_LIMITS
 from orchestrator.selectors import executions, trace
 from orchestrator.selectors.executions import ExecutionFilters
 from orchestrator.services import compensations as compensation_services
+from orchestrator.services import entry_acts
 from orchestrator.services import executions as execution_services
 
 NAME_LIMIT = 255
@@ -303,7 +304,7 @@ class SettleView(APIView):
     @idempotent
     def post(self, request: Request, execution_id: str, step_id: UUID) -> Response:
         """Say whether a step of unknown outcome took effect."""
-        compensation_services.settle_step(
+        entry_acts.settle_step(
             actor=actor_of(request),
             execution_id=_visible(request, execution_id),
             step_id=step_id,

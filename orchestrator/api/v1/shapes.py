@@ -201,3 +201,7 @@ class CompensationRow(LedgerRow):
     workflow_name = _TEXT()
     correlation_id = _TEXT()
     execution_state = _TEXT()
+    amended_input = JSONObject(
+        allow_null=True, help_text="What is sent in the place of what the definition maps."
+    )
+    original_input = JSONObject(allow_null=True, help_text="What the definition maps.")

@@ -32,6 +32,7 @@ urlpatterns: list[URLPattern] = [
     path(f"{_EXECUTION}/plan/reject", plans.RejectView.as_view()),
     path("compensations", compensations.CompensationsView.as_view()),
     path(f"{_ENTRY}/retry", compensations.RetryView.as_view()),
+    path(f"{_ENTRY}/amend", compensations.AmendView.as_view()),
     path(f"{_ENTRY}/skip", compensations.SkipView.as_view()),
     path(f"{_ENTRY}/resolve", compensations.ResolveView.as_view()),
     path(f"{_ENTRY}/to-manual", compensations.ToManualView.as_view()),

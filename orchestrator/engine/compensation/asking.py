@@ -6,11 +6,11 @@ from typing import Any
 from orchestrator.engine import keys, roots
 from orchestrator.engine.canonical import digest
 from orchestrator.engine.commands import OpenApproval
+from orchestrator.engine.compensation import inputs
 from orchestrator.engine.definition.graph import Node
 from orchestrator.engine.definition.model import Compensation
 from orchestrator.engine.snapshot import StepRun
 from orchestrator.engine.states import EntryState
-from orchestrator.engine.steps import base
 from orchestrator.engine.work import Work
 
 
@@ -21,25 +21,14 @@ def sent(work: Work, node: Node, entry: StepRun) -> dict[str, Any] | None:
         ExpressionTooLarge: what would be sent is.
     """
     compensation = node.step.compensation
-    assert compensation is not None
-    task = compensation.tasks[0]
-    owner_roots = work.graph_of(entry.defined_by)
-    if owner_roots is None:
+    graph = work.graph_of(entry.defined_by)
+    if graph is None or compensation is None:
         return None
-    undo_node = owner_roots.nodes[task.reference]
+    undo_node = graph.nodes[compensation.tasks[0].reference]
     values = roots.undo_roots(work, undo_node.roots, node, entry, None)
     if values is None:
         return None
-    return sent_of(task.type, base.inputs_of(work, undo_node, values))
-
-
-def sent_of(task_type: str, inputs: dict[str, Any]) -> dict[str, Any]:
-    """Return the meaningful part of an undo's input: an HTTP call's body, else all of it."""
-    if task_type != "HTTP":
-        return inputs
-    request = inputs.get("http_request")
-    body = (request if isinstance(request, dict) else inputs).get("body")
-    return body if isinstance(body, dict) else {"body": body}
+    return inputs.sent_of(undo_node.step.type, inputs.mapped(work, undo_node, entry, values))
 
 
 def rule_asks(
@@ -82,6 +71,7 @@ def ask_people(
             reference=entry.reference,
             round=entry.round,
             undo_input=undo_input,
+            original_input=(entry.undo_input or {}).get("original"),
             input_hash=digest(undo_input),
             endpoint=task.name,
             amount=entry.amount,

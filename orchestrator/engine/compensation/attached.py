@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from orchestrator.engine import keys, roots
 from orchestrator.engine.commands import StartAttempt
+from orchestrator.engine.compensation import inputs
 from orchestrator.engine.definition.graph import ENGINE_TYPES, Node
 from orchestrator.engine.expressions.limits import ExpressionTooLarge
 from orchestrator.engine.forward import due
@@ -16,6 +17,7 @@ from orchestrator.engine.states import (
     StepState,
 )
 from orchestrator.engine.steps import base
+from orchestrator.engine.steps import entry as ledger
 from orchestrator.engine.work import Work
 
 
@@ -40,12 +42,12 @@ def enter(work: Work, owner: Node, entry: StepRun, reference: str) -> bool:
     if values is None:
         return False
     try:
-        inputs = base.inputs_of(work, node, values)
+        given = inputs.mapped(work, node, entry, values)
     except ExpressionTooLarge as error:
         run = base.begin_in_engine(work, run, {}, StepState.SCHEDULED)
         base.fail(work, node, run, str(error), error_class=ErrorClass.FAILED_TERMINAL)
         return True
-    due.begin(work, node, run, inputs)
+    due.begin(work, node, run, given)
     if work.needs:
         return False
     _mark_running(work, entry, work.runs[run.id])
@@ -58,7 +60,7 @@ def _mark_running(work: Work, entry: StepRun, run: StepRun) -> None:
     if is_undo and run.state is not StepState.SCHEDULED:
         entry = work.runs[entry.id]
         if entry.entry_state in (EntryState.READY, EntryState.RETRY_WAIT):
-            work.change(entry, entry_state=EntryState.RUNNING)
+            ledger.begin_running(work, entry)
 
 
 def begin_again(work: Work, owner: Node, entry: StepRun, run: StepRun) -> bool:
@@ -90,7 +92,7 @@ def begin_again(work: Work, owner: Node, entry: StepRun, run: StepRun) -> bool:
         error_class="",
         output=None,
     )
-    due.begin(work, node, renewed, base.inputs_of(work, node, values))
+    due.begin(work, node, renewed, inputs.mapped(work, node, entry, values))
     if work.needs:
         return False
     _mark_running(work, entry, work.runs[run.id])
@@ -130,7 +132,7 @@ def _schedule_again(work: Work, owner: Node, entry: StepRun, run: StepRun, node:
         values = roots.undo_roots(work, node.roots, owner, entry, run)
         if values is None:
             return
-        columns["input"] = base.inputs_of(work, node, values)
+        columns["input"] = inputs.mapped(work, node, entry, values)
     number = run.attempt + 1
     run = work.change(
         run,

@@ -18,7 +18,7 @@ from orchestrator.engine.snapshot import PlanConfirmed, PlanRejected, StepRun
 from orchestrator.engine.states import EntryState, ExecutionState, StepState
 from orchestrator.engine.work import Work
 
-_CONFIRMED_ABOVE = frozenset({"PARENT"})
+_CONFIRMED_BEFORE = frozenset({"PARENT", "LATE_EFFECT"})
 _KEPT = frozenset({EntryState.SKIPPED, EntryState.SEALED, EntryState.LATE_EFFECT})
 """States before the plan that the step run does not tell."""
 
@@ -26,7 +26,7 @@ _KEPT = frozenset({EntryState.SKIPPED, EntryState.SEALED, EntryState.LATE_EFFECT
 def asks(work: Work, trigger: str) -> bool:
     """Tell whether a plan made by this trigger may have to wait for a person."""
     settings = work.graph.definition.saga
-    return settings.confirm_plan != "NEVER" and trigger not in _CONFIRMED_ABOVE
+    return settings.confirm_plan != "NEVER" and trigger not in _CONFIRMED_BEFORE
 
 
 def kept_states(work: Work, made: plan.Plan) -> dict[str, str]:

@@ -1,5 +1,7 @@
 """From a trigger to the active plan: selection, the question that must come first, places (§5)."""
 
+from typing import Any
+
 from orchestrator.engine import keys
 from orchestrator.engine.commands import StorePlan
 from orchestrator.engine.compensation import confirming_plan, order, plan
@@ -8,6 +10,9 @@ from orchestrator.engine.forward import unknown
 from orchestrator.engine.snapshot import PlanView, StepRun
 from orchestrator.engine.states import EntryState, ExecutionState, StepState
 from orchestrator.engine.work import Work
+
+_AGAIN = frozenset({EntryState.SKIPPED, EntryState.LATE_EFFECT})
+"""An entry chosen from one of these states was undone, or waived, in an earlier round."""
 
 
 def begin_plan(
@@ -130,24 +135,36 @@ def _place_entries(work: Work, made: plan.Plan) -> None:
         waits[waiting] += 1
         following[awaited].append(waiting)
     free: list[str] = []
+    late = [run.id for run in work.runs.values() if run.entry_state is EntryState.LATE_EFFECT]
     for key in ids:
         place(work, work.runs[key], waits=waits[key], following=tuple(following[key]))
         if not waits[key]:
             free.append(key)
     assert work.plan is not None
-    work.frontier["undo"] = {
+    undo: dict[str, Any] = {
         "plan": work.plan.id,
         "left": len(ids),
         "flight": 0,
         "free": free,
         "ready": [],
     }
+    if late:
+        # Late effects that are left to people are open as well: the run cannot end over them.
+        undo["late"] = late
+        undo["left"] += len(set(late).difference(ids))
+    work.frontier["undo"] = undo
 
 
 def place(work: Work, entry: StepRun, *, waits: int, following: tuple[str, ...]) -> None:
-    """Move an entry to PLANNED; one that was waived before begins a new round (§12)."""
-    if entry.entry_state is EntryState.SKIPPED:
-        entry = work.change(entry, round=entry.round + 1)
+    """Move an entry to PLANNED; one that was in a plan before begins a new round (§12)."""
+    columns: dict[str, Any] = {}
+    if entry.entry_state in _AGAIN:
+        columns = {
+            "round": entry.round + 1,
+            "approval_id": None,
+            "entry_due_at": None,
+            "undo_began_at": None,
+        }
     entry = work.change(
         entry,
         entry_state=EntryState.PLANNED,
@@ -155,6 +172,7 @@ def place(work: Work, entry: StepRun, *, waits: int, following: tuple[str, ...])
         undo_next=following,
         undo_attempts=0,
         entry_reason="",
+        **columns,
     )
     work.tell("entry.planned", entry)
 

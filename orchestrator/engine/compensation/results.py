@@ -1,4 +1,4 @@
-"""What undo, probe and confirm attempts come to, and what people decide about entries."""
+"""What undo, probe and confirm attempts come to, and what votes on an entry add up to."""
 
 from typing import Any, assert_never
 
@@ -9,7 +9,6 @@ from orchestrator.engine.outcomes import Failed, Outcome, Succeeded, Unknown, Wa
 from orchestrator.engine.snapshot import (
     AttemptEnded,
     ChildReported,
-    EntryActed,
     StepRun,
     VerdictReached,
 )
@@ -22,11 +21,10 @@ from orchestrator.engine.states import (
     StepState,
 )
 from orchestrator.engine.steps import base
+from orchestrator.engine.steps import entry as ledger
 from orchestrator.engine.work import Work
 
 _UNDONE = (ExecutionState.COMPENSATED, ExecutionState.PARTIALLY_COMPENSATED)
-_AFTER_LATE_EFFECT = ("RESOLVE", "HARMLESS")
-_STUCK = (EntryState.COMPENSATION_FAILED, EntryState.MANUAL)
 
 
 def end(work: Work, run: StepRun, item: AttemptEnded) -> None:
@@ -55,7 +53,7 @@ def _settle(work: Work, run: StepRun, outcome: Outcome) -> None:
         case Failed(reason=reason, terminal=terminal):
             _failed(work, run, reason, terminal=terminal)
         case Unknown(reason=reason):
-            _failed(work, run, reason, terminal=False)
+            _unknown(work, run, reason)
         case _:
             assert_never(outcome)
 
@@ -68,10 +66,15 @@ def _failed(work: Work, run: StepRun, reason: str, *, terminal: bool) -> None:
     undo.attempt_failed(work, run, reason=reason, terminal=terminal)
 
 
+def _unknown(work: Work, run: StepRun, reason: str) -> None:
+    """Take an attempt of which nobody can say whether it was applied (invariant 38 asks)."""
+    _failed(work, work.change(run, doubt=True), reason, terminal=False)
+
+
 def lose(work: Work, run: StepRun) -> None:
     """Take a lease of an undo or probe that ran out: asked again with the same key (§13)."""
     if run.state is StepState.DISPATCHED and run.due_at is not None and run.due_at <= work.now:
-        _failed(work, run, "no answer before the lease ran out", terminal=False)
+        _unknown(work, run, "no answer before the lease ran out")
 
 
 def restarted(work: Work, run: StepRun) -> None:
@@ -79,7 +82,7 @@ def restarted(work: Work, run: StepRun) -> None:
     entry = work.run(run.compensates or "")
     is_again = work.runs[run.id].state is StepState.WAITING
     if entry is not None and is_again and entry.entry_state is EntryState.RETRY_WAIT:
-        work.change(entry, entry_state=EntryState.RUNNING)
+        ledger.begin_running(work, entry)
 
 
 def _take_late_undo(work: Work, run: StepRun, entry: StepRun, outcome: Outcome) -> None:
@@ -200,36 +203,6 @@ def _follow_child(work: Work, run: StepRun, item: ChildReported) -> None:
 
 
 # ---- people ----------------------------------------------------------------------------------
-
-
-def acted(work: Work, item: EntryActed) -> None:
-    """Carry out an operator's act on an entry; the service has checked that it is allowed."""
-    entry = work.run(item.entry_id)
-    if entry is None:
-        return
-    is_late = entry.entry_state is EntryState.LATE_EFFECT and item.action in _AFTER_LATE_EFFECT
-    is_stuck = entry.entry_state in _STUCK and "undo" in work.frontier
-    if not (is_late or is_stuck):
-        work.refused.append(entry.id)
-        return
-    by: dict[str, Any] = {"by": item.actor, "reason": item.reason, "note": item.note}
-    match item.action:
-        case "RETRY":
-            entry = work.change(entry, undo_attempts=0, entry_reason="")
-            undo.ready(work, entry)
-        case "SKIP":
-            settling.settle_entry(work, entry, EntryState.SKIPPED, **by)
-            work.change(entry, entry_reason=item.reason)
-        case "RESOLVE":
-            settling.settle_entry(work, entry, EntryState.RESOLVED_MANUALLY, **by)
-            work.change(entry, entry_reason=item.note or item.reason)
-        case "HARMLESS" if is_late:
-            settling.settle_entry(work, entry, EntryState.COMPENSATED, **by)
-            work.change(entry, entry_reason=item.note or item.reason)
-        case "TO_MANUAL" if entry.entry_state is not EntryState.MANUAL:
-            settling.to_manual(work, entry, reason=item.reason, actor=item.actor)
-        case _:
-            work.refused.append(entry.id)
 
 
 def verdict(work: Work, item: VerdictReached) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 from orchestrator.engine.snapshot import StepRun
 from orchestrator.engine.states import EntryState
+from orchestrator.engine.steps import entry as ledger
 from orchestrator.engine.work import Work
 
 
@@ -11,7 +12,7 @@ def give_up(work: Work, entry: StepRun, reason: str) -> None:
     """Stop trying: a person must act; entries ordered after stay PLANNED or go on (§9)."""
     work.frontier["undo"]["flight"] -= 1
     if entry.entry_state is EntryState.READY:
-        entry = work.change(entry, entry_state=EntryState.RUNNING)
+        entry = ledger.begin_running(work, entry)
     fail_entry(work, entry, reason)
 
 
@@ -33,8 +34,7 @@ def settle_entry(work: Work, entry: StepRun, state: EntryState, **data: Any) -> 
     if entry.id in late:
         late.remove(entry.id)
         if state is EntryState.COMPENSATED:
-            entry = work.change(entry, entry_state=EntryState.LATE_EFFECT)
-            work.tell("entry.late_effect", entry, **data)
+            ledger.mark_late(work, entry, **data)
             return
     entry = work.change(entry, entry_state=state)
     work.tell(f"entry.{state.value.lower()}", entry, **data)
@@ -43,6 +43,8 @@ def settle_entry(work: Work, entry: StepRun, state: EntryState, **data: Any) -> 
     undo = work.frontier.get("undo")
     if undo is not None:
         undo["left"] -= 1
+        if entry.id in undo.get("late", ()):
+            undo["late"].remove(entry.id)
         release(work, entry)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from orchestrator.engine import retry
 from orchestrator.engine.canonical import digest
 from orchestrator.engine.commands import EndPlan, SendNotice
-from orchestrator.engine.compensation import asking, attached, settling
+from orchestrator.engine.compensation import asking, attached, inputs, late, ownership, settling
 from orchestrator.engine.definition.graph import Node
 from orchestrator.engine.definition.model import Compensation, UndoPolicy
 from orchestrator.engine.expressions.limits import ExpressionTooLarge
@@ -19,6 +19,7 @@ from orchestrator.engine.states import (
     StepState,
 )
 from orchestrator.engine.steps import base
+from orchestrator.engine.steps import entry as ledger
 from orchestrator.engine.work import Work
 
 _MOVING = (
@@ -29,6 +30,7 @@ _MOVING = (
     EntryState.RETRY_WAIT,
 )
 SETTLE_DELAY = 30
+_NO_OUTPUT = "The undo reads the output of its step, which nobody knows. Amend its input."
 
 
 # ---- going on --------------------------------------------------------------------------------
@@ -41,7 +43,7 @@ def advance(work: Work) -> None:
         return
     for key in list(undo["free"]):
         entry = work.run(key)
-        if entry is None:
+        if entry is None or late.holds_back(work, entry):
             continue
         if _admit(work, entry):
             undo["free"].remove(key)
@@ -50,7 +52,7 @@ def advance(work: Work) -> None:
         return
     if undo["left"] == 0:
         _finish(work)
-    elif not undo["free"] and not undo["ready"] and not work.entries_in(_MOVING):
+    elif late.stands_still(work, undo, _MOVING):
         if work.entries_in(STUCK_ENTRIES) and work.in_state(ExecutionState.COMPENSATING):
             work.move(ExecutionState.NEEDS_ATTENTION, reason="an undo needs a person")
     elif work.in_state(ExecutionState.NEEDS_ATTENTION):
@@ -71,6 +73,9 @@ def _evaluate(work: Work, node: Node, entry: StepRun) -> None:
         # The entry stands for the child's plan (T6): the node has no undo of its own, or the child,
         # which did not complete, is no black box.
         _undo_child(work, entry)
+        return
+    if inputs.lacks_output(node, entry):
+        settling.fail_entry(work, entry, _NO_OUTPUT)
         return
     if compensation.policy is UndoPolicy.MANUAL:
         settling.to_manual(work, entry, reason=compensation.approval.instructions)
@@ -147,13 +152,29 @@ def _dispatch_ready(work: Work, undo: dict[str, Any]) -> None:
         entry = work.run(key)
         if entry is None:
             return
-        if entry.entry_state is EntryState.READY and _approval_holds(work, entry):
+        if late.holds_back(work, entry):
+            continue
+        is_ready = entry.entry_state is EntryState.READY and _may_be_sent(work, entry)
+        if is_ready and _approval_holds(work, entry):
             if not _dispatch(work, entry):
                 return
             undo["flight"] += 1
             undo["ready"].remove(key)
         elif work.runs[key].entry_state is not EntryState.READY:
             undo["ready"].remove(key)
+
+
+def _may_be_sent(work: Work, entry: StepRun) -> bool:
+    """Refuse an undo that would harm another run, or be called with holes (§2.3, §8)."""
+    node = work.node(entry)
+    refused = ownership.refusal(work, entry)
+    if node is None or refused is None:
+        return False
+    if not refused and inputs.lacks_output(node, entry):
+        refused = _NO_OUTPUT
+    if refused:
+        settling.fail_entry(work, entry, refused)
+    return not refused
 
 
 def _approval_holds(work: Work, entry: StepRun) -> bool:
@@ -202,18 +223,19 @@ def _needs_nobody(
 def still_approved(work: Work, run: StepRun) -> bool:
     """Check, when a worker asks for an undo, that what was approved still is (invariant 30).
 
-    If not, the step run is withdrawn and people are asked again. A retry goes on with what was
-    sent.
+    The same goes for whose effect it is (§8). If not, the step run is withdrawn and people must
+    act. A retry goes on with what was sent.
     """
     entry = work.run(run.compensates or "")
     if entry is None:
         return False
-    if entry.approval_id is None:
-        # Nobody was asked: the rule said so when the row was scheduled, over what is frozen since.
+    if entry.entry_state is not EntryState.READY:
         return True
-    if entry.entry_state is not EntryState.READY or _approval_holds(work, entry):
+    # Nobody was asked: the rule said so when the row was scheduled, over what is frozen since.
+    needs_nobody = entry.approval_id is None
+    if _may_be_sent(work, entry) and (needs_nobody or _approval_holds(work, entry)):
         return True
-    if not work.needs and work.runs[entry.id].entry_state is EntryState.AWAITING_APPROVAL:
+    if not work.needs and work.runs[entry.id].entry_state is not EntryState.READY:
         work.frontier["undo"]["flight"] -= 1
         run = work.change(run, state=StepState.CANCELLED, due_at=None, wake_at=None)
         base.end_attempt(work, run)
@@ -262,7 +284,7 @@ def returned(work: Work, run: StepRun) -> None:
         return
     if entry.entry_state in (EntryState.READY, EntryState.RETRY_WAIT):
         # An undo that the engine did by itself never was in a worker's hands.
-        entry = work.change(entry, entry_state=EntryState.RUNNING)
+        entry = ledger.begin_running(work, entry)
     settling.settle_entry(work, entry, EntryState.COMPENSATED)
     work.frontier["undo"]["flight"] -= 1
 
@@ -277,7 +299,7 @@ def attempt_failed(work: Work, run: StepRun, *, reason: str, terminal: bool) -> 
     policy = compensation.retry
     tried = entry.undo_attempts + 1
     entry = work.change(entry, undo_attempts=tried)
-    began = run.first_scheduled_at
+    began = entry.undo_began_at or work.now
     over = (work.now - began).total_seconds() >= policy.total_timeout_seconds
     error = "FAILED_TERMINAL" if terminal else "FAILED"
     if terminal or over or tried >= policy.maximum_attempts:
@@ -287,7 +309,7 @@ def attempt_failed(work: Work, run: StepRun, *, reason: str, terminal: bool) -> 
     delay = retry.undo_delay(policy, tried, run.attempt_id)
     base.try_again(work, run, delay, state=StepState.RETRY_WAIT, reason=reason, error_class=error)
     if entry.entry_state is EntryState.READY:
-        entry = work.change(entry, entry_state=EntryState.RUNNING)
+        entry = ledger.begin_running(work, entry)
     entry = work.change(entry, entry_state=EntryState.RETRY_WAIT)
     work.tell("entry.retry_wait", entry, tried=tried, reason=reason[:500])
 
@@ -323,7 +345,7 @@ def _undo_child(work: Work, entry: StepRun) -> None:
     if current is None or entry.child_id is None or work.execution.paused:
         return
     child_id = entry.child_id
-    entry = work.change(entry, entry_state=EntryState.RUNNING)
+    entry = ledger.begin_running(work, entry)
     work.tell("entry.running", entry)
     work.do(
         SendNotice(

@@ -24,6 +24,7 @@ from orchestrator.engine.states import (
     StepState,
 )
 from orchestrator.engine.steps import base, sub_workflow, wait, watch
+from orchestrator.engine.steps import entry as ledger
 from orchestrator.engine.work import Stop, Work
 
 OPEN = (StepState.DISPATCHED, StepState.WAITING)
@@ -85,7 +86,7 @@ def take(work: Work, node: Node, run: StepRun, worker: str) -> None:
     if run.direction is Direction.COMPENSATION:
         entry = work.run(run.compensates or "")
         if entry is not None and entry.entry_state is not EntryState.RUNNING:
-            entry = work.change(entry, entry_state=EntryState.RUNNING)
+            entry = ledger.begin_running(work, entry)
             work.tell("entry.running", entry)
 
 

@@ -9,6 +9,7 @@ from orchestrator.engine.definition.model import EffectClass, OnUnknown
 from orchestrator.engine.outcomes import Succeeded
 from orchestrator.engine.snapshot import StepRun, StepSettled
 from orchestrator.engine.states import (
+    OPEN_ENTRIES,
     Direction,
     EntryState,
     ErrorClass,
@@ -19,7 +20,8 @@ from orchestrator.engine.states import (
 from orchestrator.engine.steps import base, entry
 from orchestrator.engine.work import Stop, Work
 
-_IN_FLIGHT = frozenset({EntryState.RUNNING, EntryState.RETRY_WAIT})
+_BEING_UNDONE = OPEN_ENTRIES - {EntryState.LATE_EFFECT}
+_SETTLED_BEFORE = frozenset({EntryState.VOID, EntryState.COMPENSATED})
 _ANSWERABLE = frozenset({None, EntryState.UNCERTAIN})
 """A question is about an effect that no plan deals with yet."""
 
@@ -190,30 +192,28 @@ def _close(work: Work, run: StepRun) -> bool:
 
 def take_late_success(work: Work, run: StepRun, outcome: Succeeded) -> None:
     """Take a success that came after its attempt had been given up (saga-semantics §12)."""
-    if run.state is StepState.COMPLETED:
-        # Told twice: that it took effect is known, and the undo reckons with it.
+    if run.state is StepState.COMPLETED or not run.state.is_settled:
+        # Told twice: that it took effect is known, and the undo reckons with it. Or another attempt
+        # with the same key goes on, and will say so itself.
         return
-    if run.state.is_settled and run.entry_state in (EntryState.VOID, EntryState.COMPENSATED):
-        _late_effect(work, run)
-        return
-    if run.state is not StepState.UNKNOWN:
-        return
-    was_open = _close(work, run)
-    is_followed = _was_followed(work, run, was_open=was_open)
     output: dict[str, object] = dict(outcome.output)
-    _settle_known(work, run, StepState.COMPLETED, output=output, is_followed=is_followed)
-    if run.entry_state in _IN_FLIGHT:
+    was_sent = entry.was_sent(work, run) if run.entry_state in _BEING_UNDONE else False
+    if was_sent is None:
+        return
+    if run.state is StepState.UNKNOWN:
+        was_open = _close(work, run)
+        is_followed = _was_followed(work, run, was_open=was_open)
+        run = _settle_known(work, run, StepState.COMPLETED, output=output, is_followed=is_followed)
+    elif run.entry_state in _SETTLED_BEFORE:
+        # The table keeps FAILED and CANCELLED; an undo of the effect reads what it gave.
+        run = work.change(run, output=output)
+    if run.entry_state in _SETTLED_BEFORE:
+        entry.mark_late(work, run)
+    elif was_sent:
         # The undo may have come first: what it comes to says nothing (saga-semantics §2.3).
-        work.frontier.setdefault("late_for", []).append(run.id)
-
-
-def _late_effect(work: Work, run: StepRun) -> None:
-    """Mark an entry whose effect turned up after it was settled; a person must act."""
-    run = work.change(run, entry_state=EntryState.LATE_EFFECT)
-    work.tell("entry.late_effect", run)
-    undo = work.frontier.get("undo")
-    if undo is not None:
-        undo["left"] += 1
+        late_for = work.frontier.setdefault("late_for", [])
+        if run.id not in late_for:
+            late_for.append(run.id)
 
 
 def stop_cancelled(work: Work, run: StepRun) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from orchestrator.models import Execution, ExecutionEvent
-from orchestrator.services import compensations, executions
+from orchestrator.services import compensations, entry_acts, executions
 from orchestrator.services.errors import Conflict, Invalid, NotFound
 from tests.factories.definitions import child, fork, outside, plain, reversible, saga, task
 from tests.fakes import fails, loses_after_effect, refuses
@@ -194,7 +194,7 @@ def test_an_operator_has_a_failed_undo_tried_again(runtime: Runtime) -> None:
     execution = _stuck(runtime)
     entry = runtime.steps(execution)["b"]
 
-    compensations.retry_entry(actor=None, entry_id=entry.pk, reason="mended")
+    entry_acts.retry_entry(actor=None, entry_id=entry.pk, reason="mended")
     runtime.work()
 
     assert runtime.read(execution).state == "COMPENSATED"
@@ -206,7 +206,7 @@ def test_an_operator_waives_a_failed_undo(runtime: Runtime) -> None:
     execution = _stuck(runtime)
     entry = runtime.steps(execution)["b"]
 
-    compensations.skip_entry(actor=None, entry_id=entry.pk, reason="small sum")
+    entry_acts.skip_entry(actor=None, entry_id=entry.pk, reason="small sum")
     runtime.work()
 
     assert runtime.read(execution).state == "PARTIALLY_COMPENSATED"
@@ -218,10 +218,10 @@ def test_an_operator_takes_an_undo_over_and_ends_it_by_hand(runtime: Runtime) ->
     execution = _stuck(runtime)
     entry = runtime.steps(execution)["b"]
 
-    compensations.send_to_manual(actor=None, entry_id=entry.pk, reason="by phone")
+    entry_acts.send_to_manual(actor=None, entry_id=entry.pk, reason="by phone")
     runtime.work()
     manual = runtime.ledger(execution)["b"], runtime.read(execution).state
-    compensations.resolve_entry(actor=None, entry_id=entry.pk, reason="done", note="ticket 7")
+    entry_acts.resolve_entry(actor=None, entry_id=entry.pk, reason="done", note="ticket 7")
     runtime.work()
 
     assert manual == ("MANUAL", "NEEDS_ATTENTION")
@@ -236,7 +236,7 @@ def test_an_act_without_a_reason_is_refused(runtime: Runtime, reason: str) -> No
     before = everything_stored()
 
     with pytest.raises(Invalid):
-        compensations.skip_entry(actor=None, entry_id=entry.pk, reason=reason)
+        entry_acts.skip_entry(actor=None, entry_id=entry.pk, reason=reason)
 
     assert everything_stored() == before
 
@@ -248,7 +248,7 @@ def test_a_person_answers_whether_it_happened(runtime: Runtime) -> None:
     asked = runtime.read(execution).state
     unknown = runtime.steps(execution)["b"]
 
-    compensations.settle_step(
+    entry_acts.settle_step(
         actor=None, execution_id=execution.pk, step_id=unknown.pk, applied=True, reason="seen"
     )
     runtime.work()
@@ -295,14 +295,14 @@ def test_a_run_with_a_dispatched_undo_is_not_tried_again(runtime: Runtime) -> No
         lambda run: executions.pause_execution(actor=None, execution_id=run.pk),
         lambda run: executions.resume_execution(actor=None, execution_id=run.pk),
         lambda run: executions.retry_execution(actor=None, execution_id=run.pk),
-        lambda run: compensations.settle_step(
+        lambda run: entry_acts.settle_step(
             actor=None,
             execution_id=run.pk,
             step_id=run.steprun_set.get(reference="a").pk,
             applied=True,
             reason="why not",
         ),
-        lambda run: compensations.retry_entry(
+        lambda run: entry_acts.retry_entry(
             actor=None, entry_id=run.steprun_set.get(reference="a").pk, reason="why not"
         ),
         lambda run: _undo(run, force=True),
@@ -326,7 +326,7 @@ def test_what_does_not_exist_is_not_found(runtime: Runtime, key: str) -> None:
     with pytest.raises(NotFound):
         executions.cancel_execution(actor=None, execution_id=key, compensate=True, reason="x")
     with pytest.raises(NotFound):
-        compensations.retry_entry(actor=None, entry_id=key, reason="x")
+        entry_acts.retry_entry(actor=None, entry_id=key, reason="x")
     with pytest.raises(NotFound):
         compensations.preview(actor=None, execution_id=key)
 

@@ -190,7 +190,7 @@ def check_plan(run: Run, stored: StorePlan) -> None:
         for step in run.runs.values()
         if step.entry_state and step.entry_state.is_undoable and step.position not in chosen
     ]
-    if stored.trigger != "REQUEST":
+    if stored.trigger not in ("REQUEST", "LATE_EFFECT"):
         for position in chosen:
             assert not structure.all_before(found, position, live), "invariant 10"
 

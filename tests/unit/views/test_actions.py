@@ -71,7 +71,7 @@ def test_retry_after_an_undo_is_refused_with_the_reason() -> None:
 @pytest.mark.parametrize(
     ("state", "acts"),
     [
-        ("COMPENSATION_FAILED", ["retry", "skip", "resolve", "to-manual"]),
+        ("COMPENSATION_FAILED", ["retry", "amend", "skip", "resolve", "to-manual"]),
         ("MANUAL", ["retry", "skip", "resolve"]),
         ("LATE_EFFECT", ["retry", "resolve"]),
         ("RUNNING", []),
