@@ -166,6 +166,8 @@ class Run:
             policies=ChainMap(knowledge.policies, dict(self.version.policies)),
             queues=knowledge.queues,
             approvals=self.given,
+            # Nobody else is in the world that is played.
+            owners={run.effect_id: None for run in self.runs.values() if run.effect_id},
             plan=self._plan_view(),
         )
 

@@ -368,3 +368,10 @@ def test_nothing_of_a_simulation_depends_on_when_it_is_made():
     definition = saga(undone("a"), fork("f", [undone("b")], [undone("c")]))
 
     assert simulated(definition) == simulated(definition)
+
+
+def test_effect_with_an_id_is_the_runs_own():
+    answer = simulated(saga(undone("a", effectId="${a.output.id}"), undone("b")))
+
+    assert keyed(answer) == {"a": [], "b": ["a"]}
+    assert scenario(answer, "b")["finalState"] == "COMPENSATED"
