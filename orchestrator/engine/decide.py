@@ -7,23 +7,16 @@ it lacks it asks for, whatever it wants done it answers with.
 from collections.abc import Collection, Iterable
 from typing import assert_never
 
+from orchestrator.engine import progress
 from orchestrator.engine.commands import Decision
-from orchestrator.engine.compensation import (
-    acts,
-    confirming_plan,
-    plan,
-    planning,
-    requests,
-    results,
-    undo,
-)
+from orchestrator.engine.compensation import acts, confirming_plan, requests, results, undo
 from orchestrator.engine.definition.graph import Graph
 from orchestrator.engine.events import Event
 from orchestrator.engine.forward import (
     again,
     attempts,
     due,
-    finish,
+    part,
     stopping,
     timeouts,
     unknown,
@@ -55,9 +48,7 @@ from orchestrator.engine.states import (
     ExecutionState,
 )
 from orchestrator.engine.steps import watch
-from orchestrator.engine.work import STEPS_PER_DECISION, Work
-
-_LIVE = (EntryState.ARMED, EntryState.UNCERTAIN)
+from orchestrator.engine.work import Work
 
 
 def decide(
@@ -87,7 +78,7 @@ def decide(
         _start(work)
     for item in inputs:
         _take(work, item)
-    _progress(work)
+    progress.go_on(work)
     _watch_late_effects(work)
     _keep_going(work, claim, claim_limit, worker)
     return work.decision()
@@ -184,7 +175,7 @@ def _step_due(work: Work, run_id: str) -> None:
     if run is None or node is None:
         return
     if run.direction is Direction.FORWARD:
-        if work.in_state(ExecutionState.RUNNING, ExecutionState.STOPPING):
+        if not work.execution.state.is_terminal:
             timeouts.step_due(work, node, run)
     elif run.type in watch.STARTED_BY_TIMER:
         timeouts.step_due(work, node, run)
@@ -202,87 +193,15 @@ def _timer_due(work: Work, purpose: str, subject: str) -> None:
             timeouts.run_due(work)
         case "QUIESCE":
             stopping.quiesce_over(work)
+        case "SAVEPOINT":
+            part.delay_over(work)
         case "ENTRY":
             results.entry_due(work, subject)
         case _:
             work.record(Event(type="timer.unknown", data={"purpose": purpose}))
 
 
-# ---- going on --------------------------------------------------------------------------------
-
-
-def _progress(work: Work) -> None:
-    """Go on until nothing moves any more, or something is missing."""
-    followed = 0
-    asked = False
-    while not work.needs:
-        before = _mark(work)
-        if work.stop is not None and work.in_state(ExecutionState.RUNNING):
-            stopping.begin(work, work.stop)
-            work.stop = None
-        elif work.fresh_probes:
-            results.probe(work, work.fresh_probes.pop(0))
-            continue
-        elif work.returned:
-            results.returned(work, work.returned.popleft())
-            continue
-        elif work.settled and work.in_state(ExecutionState.RUNNING):
-            if work.execution.paused or followed >= STEPS_PER_DECISION:
-                return
-            followed += 1
-            due.follow(work, work.settled.popleft())
-            continue
-        elif work.frontier.get("asks") and not asked and not work.execution.paused:
-            asked = True
-            if due.resume_asked(work):
-                asked = False
-            continue
-        else:
-            stopping.put_aside(work)
-            work.stop = None
-            _by_state(work)
-        if _mark(work) == before:
-            return
-        asked = False
-
-
-def _mark(work: Work) -> tuple[object, ...]:
-    return (
-        len(work.events),
-        len(work.commands),
-        len(work.settled),
-        len(work.returned),
-        work.execution.state,
-        work.stop is None,
-    )
-
-
-def _by_state(work: Work) -> None:
-    match work.execution.state:
-        case ExecutionState.RUNNING:
-            is_idle = stopping.is_quiet(work) and not work.frontier.get("asks")
-            if is_idle and not work.execution.paused:
-                finish.complete(work)
-        case ExecutionState.STOPPING:
-            if stopping.is_quiet(work):
-                _stopped(work)
-        case ExecutionState.PLANNING:
-            confirming_plan.advance(work)
-        case ExecutionState.COMPENSATING:
-            undo.advance(work)
-        case ExecutionState.NEEDS_ATTENTION:
-            _attended(work)
-        case _:
-            return
-
-
-def _attended(work: Work) -> None:
-    if "undo" in work.frontier:
-        undo.advance(work)
-    elif "late" in work.frontier:
-        undo.end_late(work)
-    elif "stop" in work.frontier and stopping.is_quiet(work):
-        _stopped(work)
+# ---- afterwards ------------------------------------------------------------------------------
 
 
 def _watch_late_effects(work: Work) -> None:
@@ -290,32 +209,6 @@ def _watch_late_effects(work: Work) -> None:
     if work.execution.state.is_terminal and work.entries_in((EntryState.LATE_EFFECT,)):
         work.frontier["late"] = work.execution.state.value
         work.move(ExecutionState.NEEDS_ATTENTION, reason="an effect turned up after its undo")
-
-
-def _stopped(work: Work) -> None:
-    """Everything in flight has settled: ask, undo or end (saga-semantics §2.1, §5)."""
-    stop = work.frontier.get("stop") or {}
-    wanted = stopping.wants_undo(work)
-    is_open = bool(work.frontier.get("questions")) and wanted is not False
-    if is_open or wanted is None:
-        if work.in_state(ExecutionState.STOPPING):
-            why = "an outcome is unknown" if is_open else "a person decides whether to undo"
-            work.move(ExecutionState.NEEDS_ATTENTION, reason=why)
-        return
-    choosable = plan.CHOOSABLE_ON_REQUEST if "wanted" in stop else plan.CHOOSABLE
-    if not wanted or not work.entries_in(choosable):
-        stopping.end_without_undo(work)
-        return
-    stopping.forget_quiesce(work)
-    wanted_ids = stop.get("wanted")
-    planning.begin_plan(
-        work,
-        str(stop.get("trigger", "FAILURE")),
-        actor=str(stop.get("by", "")),
-        reason=str(stop.get("reason", "")),
-        wanted=frozenset(wanted_ids) if wanted_ids else None,
-        on_request="wanted" in stop,
-    )
 
 
 def _keep_going(work: Work, queues: Collection[str], limit: int, worker: str) -> None:

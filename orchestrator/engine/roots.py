@@ -240,7 +240,7 @@ def rounds_of(work: Work, loop: Node, position: str) -> list[tuple[StepRun, int]
     found: list[tuple[StepRun, int]] = []
     for run in sorted(work.runs.values(), key=lambda run: run.seq):
         is_inside = run.reference in names and run.direction is Direction.FORWARD
-        node = work.node(run) if is_inside and run.epoch == work.execution.epoch else None
+        node = work.node(run) if is_inside and run.cut_epoch is None else None
         rounds = node.rounds(run.position) if node else ()
         if rounds[: len(inside)] == inside and len(rounds) > len(inside):
             found.append((run, rounds[len(inside)]))

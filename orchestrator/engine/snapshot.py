@@ -35,6 +35,8 @@ class StepRun:
     position: str
     iteration: int = 0
     epoch: int = 1
+    cut_epoch: int | None = None
+    """The epoch that began without it: it came after the savepoint gone back to (§11)."""
     direction: Direction = Direction.FORWARD
     type: str
     name: str

@@ -58,6 +58,10 @@ class Stop:
     reason: str = ""
     output: JSONValue = None
     """What TERMINATE gives as the run's output; `None` = as always."""
+    target: str = ""
+    """Of COMPENSATE: `step` or `savepoint` where it names one."""
+    spent: tuple[str, ...] = ()
+    """Scopes that have no savepoint retry left, or could not take theirs."""
 
 
 @dataclass(slots=True)
@@ -216,6 +220,21 @@ class Work:
         """Count the ledger's entries in these states."""
         counts = self.frontier.get("ledger", {})
         return sum(int(counts.get(state.value, 0)) for state in wanted)
+
+    def goes_forward(self, run: StepRun) -> bool:
+        """Tell whether the part of the run that a step run stands in still goes forward.
+
+        While a part is stopped, or a pivot is in doubt, the rest keeps what it has in flight
+        (saga-semantics §11).
+        """
+        if self.in_state(ExecutionState.RUNNING):
+            return True
+        if self.execution.state.is_terminal:
+            return False
+        part = self.frontier.get("part")
+        if part is not None:
+            return run.id not in part["own"]
+        return "pivot_doubt" in self.frontier and "stop" not in self.frontier
 
     @property
     def active(self) -> int:

@@ -129,6 +129,9 @@ class StepRun(models.Model):
     position = models.CharField(max_length=1024, help_text="Reference with loop coordinates.")
     iteration = models.PositiveIntegerField(default=0)
     epoch = models.PositiveIntegerField(default=1)
+    cut_epoch = models.PositiveIntegerField(
+        null=True, help_text="The epoch that began without it, after a savepoint."
+    )
     direction = models.CharField(max_length=12)
     type = models.CharField(max_length=64)
     name = models.CharField(max_length=255)

@@ -95,7 +95,7 @@ def run_row(*, execution: Execution, with_tasks: bool) -> RunRow:
     failed = StepRun.objects.filter(
         execution=execution,
         direction=Direction.FORWARD.value,
-        epoch=execution.epoch,
+        cut_epoch__isnull=True,
         state=StepState.FAILED.value,
     ).exclude(error_class="TIMED_OUT")
     retried = (
@@ -124,7 +124,7 @@ def tasks_of(*, execution: Execution) -> list[TaskRow]:
     attempts = [
         attempt
         for attempt in Attempt.objects.filter(execution_id=execution.pk)
-        if attempt.step_run_id in runs and _is_shown(runs[attempt.step_run_id], execution)
+        if attempt.step_run_id in runs
     ]
     attempts.sort(key=lambda row: _order(row, runs[row.step_run_id]))
     facts = facts_of(execution.version)
@@ -139,10 +139,6 @@ def tasks_of(*, execution: Execution) -> list[TaskRow]:
         )
         for number, attempt in enumerate(attempts, start=1)
     ]
-
-
-def _is_shown(run: StepRun, execution: Execution) -> bool:
-    return run.direction != Direction.FORWARD or run.epoch == execution.epoch
 
 
 def _order(attempt: Attempt, run: StepRun) -> tuple[datetime, int, int]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from django.db import connection
@@ -266,52 +266,69 @@ def _load_latest(found: Mapping[str, Loaded], wanted: Mapping[str, set[str]]) ->
         return
     for key, name in pairs:
         loaded = found[key]
-        loaded.latest[name] = _newest_loaded(loaded, name) if loaded.complete else None
+        one = _Newest(execution_id=key, reference=name)
+        rows = _newest_in(loaded, one) if loaded.complete else []
+        loaded.latest[name] = rows[0][1] if rows else None
     pairs = [(key, name) for key, name in pairs if not found[key].complete]
     if not pairs:
         return
-    for execution_id, run in _newest(pairs, [None] * len(pairs)):
+    wanted_rows = [_Newest(execution_id=key, reference=name) for key, name in pairs]
+    for execution_id, run in _newest(wanted_rows):
         found[execution_id].latest[run.reference] = run
 
 
-def _newest_loaded(loaded: Loaded, reference: str) -> StepRun | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Newest:
+    """Which step run of a reference is wanted: the newest one that counts."""
+
+    execution_id: str
+    reference: str
+    below: int | None = None
+    """Scheduled before this sequence number."""
+    epoch: int | None = None
+    """As a step run of this epoch sees it: what later epochs have cut off was still there."""
+
+
+def _newest_in(loaded: Loaded, one: _Newest) -> list[tuple[str, StepRun]]:
+    """Find it among the step runs of an execution that are all there."""
     runs = [
         run
         for run in loaded.runs.values()
-        if run.reference == reference and run.direction is Direction.FORWARD
+        if run.reference == one.reference
+        and run.direction is Direction.FORWARD
+        and (one.below is None or run.seq < one.below)
+        and (run.cut_epoch is None or run.cut_epoch > (one.epoch or run.cut_epoch))
     ]
-    return max(runs, key=lambda run: run.seq, default=None)
+    newest = max(runs, key=lambda run: run.seq, default=None)
+    return [(one.execution_id, newest)] if newest else []
 
 
-def _newest(
-    pairs: Sequence[tuple[str, str]], below: Sequence[int | None]
-) -> list[tuple[str, StepRun]]:
-    table = table_of(StepRow)
+def _newest(wanted: Sequence[_Newest]) -> list[tuple[str, StepRun]]:
     if connection.vendor == "sqlite":
-        rows: list[tuple[str, StepRun]] = []
-        for (key, name), limit in zip(pairs, below, strict=True):
-            bounded = "" if limit is None else " AND s.seq < %s"
-            parameters: list[Any] = [*statements.uuids([key]), name]
-            rows += step_runs(
-                "s.execution_id = %s AND s.reference = %s AND s.direction = 'FORWARD'"
-                f"{bounded} ORDER BY s.seq DESC LIMIT 1",
-                parameters if limit is None else [*parameters, limit],
-            )
-        return rows
-    wanted = [
-        {"execution_id": key, "reference": name, "below": limit}
-        for (key, name), limit in zip(pairs, below, strict=True)
-    ]
+        return [row for one in wanted for row in _newest_on_sqlite(one)]
+    table = table_of(StepRow)
     condition = (
         f"s.id IN (SELECT newest.id FROM json_to_recordset(%s::json) "  # noqa: S608
-        "AS wanted(execution_id uuid, reference text, below integer) "
+        "AS wanted(execution_id uuid, reference text, below integer, epoch integer) "
         f"CROSS JOIN LATERAL (SELECT inner_run.id FROM {table.name} inner_run "
         "WHERE inner_run.execution_id = wanted.execution_id "
         "AND inner_run.reference = wanted.reference AND inner_run.direction = 'FORWARD' "
         "AND (wanted.below IS NULL OR inner_run.seq < wanted.below) "
+        "AND (inner_run.cut_epoch IS NULL OR inner_run.cut_epoch > wanted.epoch) "
         "ORDER BY inner_run.seq DESC LIMIT 1) newest)"
     )
-    return step_runs(condition, [json.dumps(wanted)])
+    return step_runs(condition, [json.dumps([asdict(one) for one in wanted])])
+
+
+def _newest_on_sqlite(one: _Newest) -> list[tuple[str, StepRun]]:
+    condition = "s.execution_id = %s AND s.reference = %s AND s.direction = 'FORWARD'"
+    parameters: list[Any] = [*statements.uuids([one.execution_id]), one.reference]
+    if one.below is not None:
+        condition += " AND s.seq < %s"
+        parameters.append(one.below)
+    condition += " AND (s.cut_epoch IS NULL OR s.cut_epoch > %s)"
+    parameters.append(one.epoch)
+    return step_runs(f"{condition} ORDER BY s.seq DESC LIMIT 1", parameters)
 
 
 def _load_rest(  # noqa: C901 - one line per kind of need
@@ -354,16 +371,12 @@ def _load_rest(  # noqa: C901 - one line per kind of need
 
 
 def _load_before(loaded: Loaded, key: str, wanted: set[tuple[str, int]]) -> None:
-    ordered = sorted(wanted)
-    for pair in ordered:
-        loaded.before[pair] = None
-    rows = _newest([(key, name) for name, _ in ordered], [limit for _, limit in ordered])
-    for _, run in rows:
-        for name, limit in ordered:
-            current = loaded.before[name, limit]
-            is_newer = current is None or current.seq < run.seq
-            if name == run.reference and run.seq < limit and is_newer:
-                loaded.before[name, limit] = run
+    """Load steps as they were before others; who asks is known, since its undo is at hand."""
+    epochs = {run.seq: run.epoch for run in loaded.runs.values()}
+    for reference, below in sorted(wanted):
+        one = _Newest(execution_id=key, reference=reference, below=below, epoch=epochs.get(below))
+        rows = _newest_in(loaded, one) if loaded.complete else _newest([one])
+        loaded.before[reference, below] = rows[0][1] if rows else None
 
 
 def graph_of_run(loaded: Loaded, run: StepRun) -> Graph:

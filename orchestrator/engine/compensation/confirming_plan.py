@@ -13,7 +13,7 @@ from orchestrator.engine.commands import EndPlan
 from orchestrator.engine.compensation import plan
 from orchestrator.engine.definition.model import Script
 from orchestrator.engine.events import Event
-from orchestrator.engine.forward import finish
+from orchestrator.engine.forward import finish, part
 from orchestrator.engine.snapshot import PlanConfirmed, PlanRejected, StepRun
 from orchestrator.engine.states import EntryState, ExecutionState, StepState
 from orchestrator.engine.work import Work
@@ -132,6 +132,9 @@ def rejected(work: Work, item: PlanRejected) -> None:
     work.plan = None
     data = {"hash": item.hash, "by": item.actor, "reason": item.reason}
     work.record(Event(type="plan.rejected", data=data))
+    if "part" in work.frontier:
+        part.rejected(work, actor=item.actor, reason=item.reason)
+        return
     came_from = ExecutionState(waiting["from"])
     work.move(came_from if came_from.is_terminal else _end_of_forward(work))
     if not came_from.is_terminal:

@@ -1,10 +1,9 @@
 """What people, the API and parents ask of a run: cancel, undo, pause (saga-semantics §5)."""
 
 from orchestrator.engine.compensation import confirming_plan, planning
-from orchestrator.engine.forward import finish, stopping
+from orchestrator.engine.forward import direction, finish, part, resuming, stopping
 from orchestrator.engine.snapshot import Cancelled, ParentSpoke, PauseSet, UndoRequested
 from orchestrator.engine.states import EntryState, ExecutionState, ForwardResult, StepState
-from orchestrator.engine.steps import watch
 from orchestrator.engine.work import Stop, Work
 
 _LIVE = (EntryState.ARMED, EntryState.UNCERTAIN)
@@ -18,18 +17,36 @@ def parent_spoke(work: Work, item: ParentSpoke) -> None:
             # The parent was told when this run ended; told twice, it might take it for an undo.
             return
         if work.entries_in(_LIVE):
-            planning.begin_plan(work, "PARENT", actor="parent", reason=item.reason)
+            _undo_for_parent(work, item.reason)
         else:
             finish.tell_parent(work)
         return
     if state in (ExecutionState.CREATED, ExecutionState.RUNNING):
         work.stop = _stop("PARENT", item.reason, undo=item.undo, actor="parent")
+    elif "part" in work.frontier:
+        part.interrupt(work, _stop("PARENT", item.reason, undo=item.undo, actor="parent"))
     elif is_asked(work):
         work.frontier.setdefault("stop", {})["undo"] = item.undo
     elif state is ExecutionState.STOPPING and item.undo:
         work.frontier["stop"]["undo"] = True
     elif not item.stop:
         confirming_plan.confirmed_above(work)
+
+
+def _undo_for_parent(work: Work, reason: str) -> None:
+    """Undo an ended child with its parent; past a pivot only what came after it (§11)."""
+    stop = {"trigger": "PARENT", "undo": True, "by": "parent", "reason": reason}
+    wanted: frozenset[str] | None = None
+    if direction.bounded_by_pivot(work, stop):
+        if not work.snapshot.whole:
+            work.needs.whole = True
+            return
+        wanted = direction.beyond_pivot(work)
+        work.frontier["stop"] = {**stop, "dead_end": True}
+        if not any(work.runs[key].entry_state in _LIVE for key in wanted):
+            work.move(ExecutionState.NEEDS_ATTENTION, reason=direction.DEAD_END)
+            return
+    planning.begin_plan(work, "PARENT", actor="parent", reason=reason, wanted=wanted)
 
 
 def is_asked(work: Work) -> bool:
@@ -42,6 +59,10 @@ def cancelled(work: Work, item: Cancelled) -> None:
     """Take a cancel (T4); it never takes away an undo that is under way."""
     if work.in_state(ExecutionState.CREATED, ExecutionState.RUNNING):
         work.stop = _stop("CANCEL", item.reason, undo=item.compensate, actor=item.actor)
+        return
+    if "part" in work.frontier:
+        stop = _stop("CANCEL", item.reason, undo=item.compensate, actor=item.actor)
+        part.interrupt(work, stop)
         return
     by = {"undo": item.compensate, "by": item.actor, "reason": item.reason}
     if is_asked(work):
@@ -79,7 +100,7 @@ def undo_requested(work: Work, item: UndoRequested) -> None:
     is_open = is_asked(work) and stopping.is_quiet(work)
     if "undo" in work.frontier or not (work.execution.state.is_terminal or is_open):
         return
-    planning.begin_plan(
+    began = planning.begin_plan(
         work,
         item.trigger,
         actor=item.actor,
@@ -87,6 +108,9 @@ def undo_requested(work: Work, item: UndoRequested) -> None:
         wanted=item.entries,
         on_request=True,
     )
+    if began:
+        # The person has answered: there is no dead end to come back to (§11).
+        work.frontier.pop("stop", None)
 
 
 def pause(work: Work, item: PauseSet) -> None:
@@ -94,12 +118,9 @@ def pause(work: Work, item: PauseSet) -> None:
     if not work.all_in_motion():
         return
     stopping.pause(work, paused=item.paused, actor=item.actor)
+    if not item.paused:
+        resuming.ring_again(work)
+        return
     for run in work.unsettled():
-        is_timed = run.state is StepState.RETRY_WAIT and run.type in watch.STARTED_BY_TIMER
-        if is_timed and not item.paused:
-            work.wake_at("STEP", max(work.now, run.due_at or work.now), run.id)
         if run.state in (StepState.SCHEDULED, StepState.RETRY_WAIT) and run.queue:
-            wake_at = None if item.paused else max(work.now, run.due_at or work.now)
-            run = work.change(run, wake_at=wake_at, rings=0)
-            if not item.paused:
-                work.fresh.append(run)
+            work.change(run, wake_at=None, rings=0)

@@ -182,7 +182,7 @@ def _child_ended(work: Work, run: StepRun, item: ChildReported) -> None:
 
 
 def _child_terminated(work: Work, node: Node, run: StepRun) -> None:
-    if work.in_state(ExecutionState.STOPPING):
+    if not work.goes_forward(run):
         base.settle(work, run, StepState.CANCELLED)
     else:
         attempts.cancel(work, node, run)

@@ -9,7 +9,7 @@ from orchestrator.engine.compensation import asking, attached, inputs, late, own
 from orchestrator.engine.definition.graph import Node
 from orchestrator.engine.definition.model import Compensation, UndoPolicy
 from orchestrator.engine.expressions.limits import ExpressionTooLarge
-from orchestrator.engine.forward import finish
+from orchestrator.engine.forward import direction, finish, part
 from orchestrator.engine.snapshot import StepRun
 from orchestrator.engine.states import (
     STUCK_ENTRIES,
@@ -147,7 +147,7 @@ def _dispatch_ready(work: Work, undo: dict[str, Any]) -> None:
     settings = work.graph.definition.saga
     limit = 1 if settings.serial else settings.max_parallel
     for key in list(undo["ready"]):
-        if undo["flight"] >= limit or work.execution.paused:
+        if undo["flight"] >= limit or work.execution.paused or "pivot_doubt" in work.frontier:
             return
         entry = work.run(key)
         if entry is None:
@@ -373,18 +373,20 @@ def child_undone(work: Work, entry: StepRun, state: ExecutionState, live: int) -
 def _finish(work: Work) -> None:
     """End a run whose plan is settled (invariants 15, 16, 18)."""
     undo = work.frontier.pop("undo")
-    work.frontier.pop("stop", None)
     work.do(EndPlan(id=undo["plan"], state="SETTLED"))
+    work.plan = None
     if work.in_state(ExecutionState.NEEDS_ATTENTION):
         work.move(ExecutionState.COMPENSATING)
-    work.move(_end_of_undo(work))
+    if "part" in work.frontier:
+        part.undone(work)
+        return
+    stop = work.frontier.get("stop") or {}
+    if stop.get("dead_end"):
+        work.move(ExecutionState.NEEDS_ATTENTION, reason=direction.DEAD_END)
+        return
+    work.frontier.pop("stop", None)
+    work.move(finish.end_of_undo(work))
     finish.tell_parent(work)
-
-
-def _end_of_undo(work: Work) -> ExecutionState:
-    clean = (EntryState.COMPENSATED, EntryState.VOID)
-    partial = work.entries_in(state for state in EntryState if state not in clean)
-    return ExecutionState.PARTIALLY_COMPENSATED if partial else ExecutionState.COMPENSATED
 
 
 def end_late(work: Work) -> None:
@@ -393,5 +395,5 @@ def end_late(work: Work) -> None:
         return
     was = ExecutionState(work.frontier.pop("late"))
     undone = (ExecutionState.COMPENSATED, ExecutionState.PARTIALLY_COMPENSATED)
-    work.move(_end_of_undo(work) if was in undone else was)
+    work.move(finish.end_of_undo(work) if was in undone else was)
     finish.tell_parent(work)

@@ -34,12 +34,12 @@ ENGINE_TYPES = CONTROL_TYPES | {
     "TERMINATE",
     "NOOP",
     "SUB_WORKFLOW",
+    "COMPENSATE",
 }
 """Types that the engine does itself, without a worker."""
 BUILT_IN_CALLS = frozenset({"HTTP"})
 """Types that leave the process and are run by our own workers."""
 INSIDE_TYPES = ENGINE_TYPES | {
-    "COMPENSATE",
     "GET_WORKFLOW",
     "PULL_WORKFLOW_MESSAGES",
     "START_WORKFLOW",
@@ -120,6 +120,11 @@ class Graph:
     """Names whose registered TaskDef may matter."""
     last_of: Mapping[str, str] = field(default_factory=dict)
     """Of a dynamic fork's branches: first reference → last reference."""
+
+    @property
+    def has_blocks(self) -> bool:
+        """Tell whether some part is an explicit `saga` block."""
+        return any(node.step.saga is not None for node in self.nodes.values())
 
     @property
     def is_saga(self) -> bool:

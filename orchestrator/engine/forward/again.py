@@ -54,14 +54,14 @@ def retry(work: Work, item: RetryRequested) -> None:
 
 
 def _is_busy(work: Work) -> bool:
-    return "undo" in work.frontier or "late" in work.frontier
+    return any(name in work.frontier for name in ("undo", "late", "part"))
 
 
 def _chosen(work: Work) -> list[StepRun]:
     """Return what did not succeed, but for steps whose failure the run was meant to survive."""
     found: list[StepRun] = []
     for run in list(work.runs.values()):
-        is_present = run.direction is Direction.FORWARD and run.epoch == work.execution.epoch
+        is_present = run.direction is Direction.FORWARD and run.cut_epoch is None
         if not is_present or run.state not in _AGAIN:
             continue
         node = work.node(run)
@@ -162,9 +162,7 @@ def _schedule_again(work: Work, node: Node, run: StepRun) -> None:
 def _count_again(work: Work, node: Node, join: StepRun, chosen: set[str]) -> None:
     """Make a failed JOIN's count anew: it waits for the branch ends that begin again."""
     rounds = node.rounds(join.position)
-    ends = {
-        name: _end_of(work, join, name, rounds) for name in map(str, join.input.get("joinOn", ()))
-    }
+    ends = {name: _end_of(work, name, rounds) for name in map(str, join.input.get("joinOn", ()))}
     done = [run for run in ends.values() if run is not None and run.id not in chosen]
     record = {
         "run": join.id,
@@ -182,7 +180,7 @@ def _count_again(work: Work, node: Node, join: StepRun, chosen: set[str]) -> Non
         fork_join.finish_join(work, node, join.position)
 
 
-def _end_of(work: Work, join: StepRun, reference: str, rounds: tuple[int, ...]) -> StepRun | None:
+def _end_of(work: Work, reference: str, rounds: tuple[int, ...]) -> StepRun | None:
     """Return the step run of a branch end in the rounds of its JOIN."""
     found: StepRun | None = None
     for run in work.runs.values():
@@ -190,7 +188,7 @@ def _end_of(work: Work, join: StepRun, reference: str, rounds: tuple[int, ...]) 
             continue
         node = work.node(run)
         is_near = node is not None and node.rounds(run.position)[: len(rounds)] == rounds
-        is_present = is_near and run.epoch == join.epoch
+        is_present = is_near and run.cut_epoch is None
         if is_present and (found is None or found.seq < run.seq):
             found = run
     return found

@@ -23,7 +23,7 @@ from orchestrator.engine.states import (
     ForwardResult,
     StepState,
 )
-from orchestrator.engine.steps import base, sub_workflow, wait, watch
+from orchestrator.engine.steps import base, marks, sub_workflow, wait, watch
 from orchestrator.engine.steps import entry as ledger
 from orchestrator.engine.work import Stop, Work
 
@@ -56,6 +56,8 @@ def is_claimable(work: Work, run: StepRun) -> bool:
     if run.state not in (StepState.SCHEDULED, StepState.RETRY_WAIT) and not is_handed_back(run):
         return False
     if run.type in ENGINE_TYPES or (run.due_at is not None and run.due_at > work.now):
+        return False
+    if marks.is_barred(work, run):
         return False
     if run.direction is Direction.FORWARD:
         # A plain run may still hand out what was scheduled before the pause (api.md §14).
@@ -135,7 +137,7 @@ def is_current(work: Work, run: StepRun, item: AttemptEnded) -> bool:
         return item.signal and work.in_state(ExecutionState.RUNNING)
     if run.state not in OPEN:
         return False
-    return work.in_state(ExecutionState.RUNNING, ExecutionState.STOPPING)
+    return not work.execution.state.is_terminal
 
 
 def is_handed_back(run: StepRun) -> bool:
@@ -231,7 +233,6 @@ def hand_back(work: Work, node: Node, run: StepRun, outcome: Waiting) -> None:
 
 
 def _failed(work: Work, node: Node, run: StepRun, outcome: Failed) -> None:
-    policy = base.task_policy(work, node, run)
     error = ErrorClass.FAILED_TERMINAL if outcome.terminal else ErrorClass.FAILED
     if outcome.timed_out:
         error = ErrorClass.TIMED_OUT
@@ -241,7 +242,7 @@ def _failed(work: Work, node: Node, run: StepRun, outcome: Failed) -> None:
     if outcome.output is not None:
         columns["output"] = outcome.output  # type: ignore[assignment]  # JSON beside text columns
     if may_retry:
-        delay = base.forward_retry_delay(policy, run, outcome.retry_after)
+        delay = base.forward_retry_delay(work, node, run, outcome.retry_after)
         run = base.try_again(work, run, delay, state=StepState.RETRY_WAIT, **columns)
         base.refresh_task_id(work, node, run)
         return
@@ -273,7 +274,7 @@ def lose(work: Work, node: Node, run: StepRun) -> None:
     """Take a lease that ran out: nobody can say what happened (reliability.md §2.6)."""
     reason = "the worker went away without reporting"
     repeatable = not work.is_saga or node.effect is EffectClass.NONE
-    if repeatable and run.lost < retry.FREE_TRIES and work.in_state(ExecutionState.RUNNING):
+    if repeatable and run.lost < retry.FREE_TRIES and work.goes_forward(run):
         base.try_again(
             work,
             run,

@@ -9,9 +9,16 @@ from orchestrator.engine.expressions import mapping
 from orchestrator.engine.expressions.limits import ExpressionTooLarge
 from orchestrator.engine.forward import unknown
 from orchestrator.engine.snapshot import StepRun
-from orchestrator.engine.states import ErrorClass, ForwardResult, StepState
+from orchestrator.engine.states import (
+    Direction,
+    ErrorClass,
+    ExecutionState,
+    ForwardResult,
+    StepState,
+)
 from orchestrator.engine.steps import (
     base,
+    compensate,
     dynamic_fork,
     fork_join,
     loop,
@@ -39,6 +46,7 @@ BEGIN: Mapping[str, Begin] = {
     "WAIT": wait.begin,
     "HUMAN": wait.begin_human,
     "TERMINATE": terminate.begin,
+    "COMPENSATE": compensate.begin,
     "SUB_WORKFLOW": sub_workflow.begin,
     "FORK_JOIN": fork_join.begin_fork,
     "JOIN": fork_join.begin_join,
@@ -115,6 +123,9 @@ def resume_asked(work: Work) -> bool:
         run = work.run(run_id)
         if run is None or run.state.is_settled:
             continue
+        if run.direction is Direction.FORWARD and not _goes_on(work):
+            work.frontier["asks"].append(run_id)
+            continue
         node = work.node(run)
         if node is None:
             continue
@@ -126,6 +137,11 @@ def resume_asked(work: Work) -> bool:
     if not work.frontier["asks"]:
         work.frontier.pop("asks")
     return moved
+
+
+def _goes_on(work: Work) -> bool:
+    """Tell whether the engine may go on with forward work now."""
+    return work.in_state(ExecutionState.RUNNING) and "pivot_doubt" not in work.frontier
 
 
 def follow(work: Work, run: StepRun) -> None:
@@ -143,7 +159,7 @@ def follow(work: Work, run: StepRun) -> None:
     if run.state is StepState.CANCELLED and (run.type == "JOIN" or not node.step.permissive):
         unknown.stop_cancelled(work, run)
         return
-    _tell_joins(work, graph, node, rounds, run)
+    _tell_joins(work, graph, node, rounds, run, is_excused=is_excused(node, run))
     if run.state in (StepState.FAILED, StepState.CANCELLED) and not node.step.optional:
         failure = [run.attempt_id, run.reason, run.id, run.state.value]
         work.frontier.setdefault("permissive", []).append(failure)
@@ -151,6 +167,21 @@ def follow(work: Work, run: StepRun) -> None:
         work.frontier["again"].remove(run.id)
         return
     _after(work, graph, node, rounds, run)
+
+
+def follow_on(work: Work, graph: Graph, node: Node, run: StepRun) -> None:
+    """Activate anew what a settled step run enables; whoever waited for it has been told."""
+    work.frontier["last"] = run.id
+    _after(work, graph, node, node.rounds(run.position), run)
+
+
+def go_past(work: Work, graph: Graph, node: Node, run: StepRun, caused_by: tuple[str, ...]) -> None:
+    """Go on after the end of an optional block that was left undone or undone (§5, T1)."""
+    rounds = node.rounds(run.position)
+    work.frontier["last"] = run.id
+    if run.type in {"JOIN", "DO_WHILE"}:
+        _tell_joins(work, graph, node, rounds, run, is_excused=True)
+    proceed(work, graph, node, rounds, caused_by, run.defined_by)
 
 
 def is_excused(node: Node, run: StepRun) -> bool:
@@ -304,7 +335,13 @@ def _decide_round(work: Work, node: Node, position: str, defined_by: str | None)
 
 
 def _tell_joins(
-    work: Work, graph: Graph, node: Node, rounds: tuple[int, ...], run: StepRun
+    work: Work,
+    graph: Graph,
+    node: Node,
+    rounds: tuple[int, ...],
+    run: StepRun,
+    *,
+    is_excused: bool,
 ) -> None:
     joins = graph.joins.get(node.reference, ())
     for reference in joins:
@@ -313,7 +350,7 @@ def _tell_joins(
             return
         join = holder.nodes[reference]
         position = join.position(rounds[: len(join.loops)])
-        if fork_join.note_settled(work, position, run, is_excused=is_excused(node, run)):
+        if fork_join.note_settled(work, position, run, is_excused=is_excused):
             fork_join.finish_join(work, join, position)
 
 

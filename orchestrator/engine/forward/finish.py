@@ -67,6 +67,15 @@ def complete(work: Work) -> None:
     tell_parent(work)
 
 
+def end_of_undo(work: Work) -> ExecutionState:
+    """Return how a run ends after undo (invariants 15 and 18)."""
+    return (
+        ExecutionState.PARTIALLY_COMPENSATED
+        if work.entries_in(LIVE)
+        else ExecutionState.COMPENSATED
+    )
+
+
 def tell_parent(work: Work) -> None:
     """Tell the parent that this child has come to an end, forward or back."""
     execution = work.execution

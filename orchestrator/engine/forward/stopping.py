@@ -23,7 +23,7 @@ from orchestrator.engine.steps import base, sub_workflow
 from orchestrator.engine.work import Stop, Work
 
 UNDOABLE = (EntryState.ARMED, EntryState.UNCERTAIN)
-_ENGINE_WAITS = frozenset({"WAIT", "HUMAN", "JOIN", "DO_WHILE"})
+_ENGINE_WAITS = frozenset({"WAIT", "HUMAN", "JOIN", "DO_WHILE", "COMPENSATE"})
 
 
 def begin(work: Work, stop: Stop) -> None:
@@ -48,11 +48,20 @@ def begin(work: Work, stop: Stop) -> None:
         if name in work.frontier
     }
     work.frontier.pop("asks", None)
+    _take_held(work)
     put_aside(work)
     if work.is_saga:
         _stop_saga(work, stop)
     else:
         _stop_plain(work, stop)
+
+
+def _take_held(work: Work) -> None:
+    """Stop with what was held while a pivot was in doubt."""
+    for key in work.frontier.pop("held", []):
+        run = work.run(key)
+        if run is not None:
+            work.settled.append(run)
 
 
 def put_aside(work: Work) -> None:
@@ -62,7 +71,7 @@ def put_aside(work: Work) -> None:
         run = work.settled.popleft()
         run = work.runs.get(run.id, run)
         node = work.node(run)
-        if stopped is None or node is None or run.type == "TERMINATE":
+        if stopped is None or node is None or run.type in {"TERMINATE", "COMPENSATE"}:
             continue
         if run.state.is_successful or due.is_excused(node, run):
             stopped.setdefault("unfollowed", []).append(run.id)
@@ -94,7 +103,7 @@ def _stop_saga(work: Work, stop: Stop) -> None:
     for run in work.unsettled():
         node = work.node(run)
         if node is not None:
-            _settle_in_flight(work, node, run, stop)
+            settle_in_flight(work, node, run, stop)
     put_aside(work)
     if work.active or work.frontier.get("doubts"):
         seconds = work.graph.definition.saga.quiesce_timeout_seconds
@@ -102,7 +111,8 @@ def _stop_saga(work: Work, stop: Stop) -> None:
         work.wake_at("QUIESCE", work.later(seconds))
 
 
-def _settle_in_flight(work: Work, node: Node, run: StepRun, stop: Stop) -> None:
+def settle_in_flight(work: Work, node: Node, run: StepRun, stop: Stop) -> None:
+    """Stop one step run, or begin to wait for its answer (saga-semantics §3, STOPPING)."""
     if run.direction is not Direction.FORWARD:
         return
     if run.state is StepState.SCHEDULED:
@@ -171,8 +181,12 @@ def quiesce_over(work: Work) -> None:
     if not work.in_state(ExecutionState.STOPPING) or not work.all_in_motion():
         return
     reason = "no answer before the run had to be settled"
+    waits = (work.frontier.get("part") or {}).get("waits")
     for run in work.unsettled():
         node = work.node(run)
+        is_outside = waits is not None and (run.compensates or run.id) not in waits
+        if is_outside:
+            continue
         waits_for_child = run.type == "SUB_WORKFLOW" and run.state is StepState.WAITING
         if node is None or waits_for_child:
             continue
@@ -196,7 +210,8 @@ def is_quiet(work: Work) -> bool:
 def wants_undo(work: Work) -> bool | None:
     """Tell whether the stop leads to an undo; None = `onFailure: ASK`, a person says."""
     stop = work.frontier.get("stop") or {}
-    if work.execution.outcome is ForwardResult.COMPLETED and "wanted" not in stop:
+    is_open = "wanted" in stop or stop.get("dead_end")
+    if work.execution.outcome is ForwardResult.COMPLETED and not is_open:
         return False
     if stop.get("undo") is not None:
         return bool(stop["undo"])
@@ -213,11 +228,15 @@ def forget_quiesce(work: Work) -> None:
 
 
 def end_without_undo(work: Work) -> None:
-    """End a stopped run as its outcome says, with nothing undone."""
+    """End a stopped run with nothing more to undo, as its outcome says.
+
+    Where something was undone after a pivot the ledger says how it ends.
+    """
     outcome = work.execution.outcome or ForwardResult.FAILED
-    work.frontier.pop("stop", None)
+    stop = work.frontier.pop("stop", {})
     forget_quiesce(work)
-    work.move(ExecutionState(outcome.value))
+    was_undone = stop.get("dead_end") and work.entries_in((EntryState.COMPENSATED,))
+    work.move(finish.end_of_undo(work) if was_undone else ExecutionState(outcome.value))
     finish.tell_parent(work)
 
 

@@ -15,7 +15,7 @@ from orchestrator.engine.states import (
     ForwardResult,
     StepState,
 )
-from orchestrator.engine.steps import base, watch
+from orchestrator.engine.steps import base, marks, watch
 from orchestrator.engine.work import Stop, Work
 
 
@@ -27,7 +27,7 @@ def step_due(work: Work, node: Node, run: StepRun) -> None:
     if run.state is StepState.RETRY_WAIT and run.type in watch.STARTED_BY_TIMER:
         # What the engine begins by itself waits for the end of a pause; `decide._pause` rings
         # again.
-        if _reached(work, run.due_at) and not work.execution.paused:
+        if _reached(work, run.due_at) and _may_begin(work, run):
             attempts.restart(work, node, run)
             return
     elif run.state is StepState.WAITING and run.type == "WAIT" and _reached(work, _wait_end(run)):
@@ -43,6 +43,13 @@ def step_due(work: Work, node: Node, run: StepRun) -> None:
     for limit in passed:
         work.tell("step.timeout_alert", run, reason=f"{limit.name} of {run.reference} has passed")
     _look_again(work, node, policy, run, alerted=bool(passed))
+
+
+def _may_begin(work: Work, run: StepRun) -> bool:
+    """Tell whether the engine may begin something now; an undo's step is bound by its plan."""
+    is_forward = run.direction is Direction.FORWARD
+    is_open = work.in_state(ExecutionState.RUNNING) or not is_forward
+    return is_open and not work.execution.paused and not marks.is_barred(work, run)
 
 
 def _look_again(work: Work, node: Node, policy: TaskPolicy, run: StepRun, *, alerted: bool) -> None:
@@ -77,7 +84,9 @@ def _wait_end(run: StepRun) -> datetime | None:
 def run_due(work: Work) -> None:
     """Take the deadline of the run: it governs forward work only (saga-semantics §10.5)."""
     definition = work.graph.definition
-    if not work.in_state(ExecutionState.RUNNING):
+    if not work.in_state(ExecutionState.RUNNING) or "pivot_doubt" in work.frontier:
+        if "part" in work.frontier or "pivot_doubt" in work.frontier:
+            work.frontier["overdue"] = True
         return
     reason = f"Workflow timed out after {definition.timeout_seconds} seconds"
     if definition.timeout_policy is TimeoutPolicy.ALERT_ONLY:

@@ -17,7 +17,7 @@ from orchestrator.engine.states import (
     ForwardResult,
     StepState,
 )
-from orchestrator.engine.steps import base, entry
+from orchestrator.engine.steps import base, entry, marks
 from orchestrator.engine.work import Stop, Work
 
 _BEING_UNDONE = OPEN_ENTRIES - {EntryState.LATE_EFFECT}
@@ -28,6 +28,7 @@ _ANSWERABLE = frozenset({None, EntryState.UNCERTAIN})
 
 def doubt(work: Work, node: Node, run: StepRun, *, may_retry: bool = True) -> None:
     """Walk the ways of settling an unknown outcome, from the start."""
+    marks.doubt_pivot(work, node, run)
     _walk(work, node, run, node.step.on_unknown, may_retry=may_retry)
 
 
@@ -62,7 +63,7 @@ def _asks(node: Node) -> bool:
 
 
 def _retry(work: Work, node: Node, run: StepRun) -> None:
-    delay = base.forward_retry_delay(base.task_policy(work, node, run), run, None)
+    delay = base.forward_retry_delay(work, node, run)
     work.frontier.get("doubts", {}).pop(run.id, None)
     error = run.error_class or ErrorClass.UNKNOWN.value
     base.try_again(work, run, delay, state=StepState.RETRY_WAIT, error_class=error)
@@ -135,6 +136,7 @@ def _settle_known(
     else:
         columns["error_class"] = ErrorClass.FAILED.value
     columns |= entry.after(work, run, state, output=output)
+    columns |= marks.settled(work, run, state)
     run = work.change(run, state=state, **columns)
     work.tell(f"step.{state.value.lower()}", run, **base.told(run))
     if not is_followed:
@@ -146,6 +148,7 @@ def _was_followed(work: Work, run: StepRun, *, was_open: bool) -> bool:
     """Tell whether what comes after an unknown step run has been enabled already."""
     node = work.node(run)
     is_waiting = any(waiting.id == run.id for waiting in work.settled)
+    is_waiting = is_waiting or run.id in work.frontier.get("held", ())
     left = work.frontier.get("stopped", {}).get("unfollowed", ())
     is_optional = node is not None and node.step.optional
     return is_waiting or run.id in left or (is_optional and not was_open)

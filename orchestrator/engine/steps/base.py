@@ -14,10 +14,9 @@ from orchestrator.engine.states import (
     AttemptState,
     Direction,
     ErrorClass,
-    ExecutionState,
     StepState,
 )
-from orchestrator.engine.steps import entry, watch
+from orchestrator.engine.steps import entry, marks, watch
 from orchestrator.engine.work import Work, merged
 
 LEASE_GRACE = 10
@@ -192,6 +191,7 @@ def settle(work: Work, run: StepRun, state: StepState, **columns: Any) -> StepRu
         output=columns.get("output", run.output),
         partial=bool(columns.get("partial", run.partial)),
     )
+    columns |= marks.settled(work, run, state)
     run = work.change(run, state=state, **columns)
     end_attempt(work, run)
     work.tell(f"step.{state.value.lower()}", run, **told(run))
@@ -267,6 +267,7 @@ def try_again(
     """Give a step run its next attempt after a delay; the key stays, the attempt's id does not."""
     number = run.attempt + 1
     due_at = work.later(delay)
+    marks.tell_long_retry(work, run, due_at)
     run = work.change(
         run,
         state=state,
@@ -325,10 +326,18 @@ def retry_seed(run: StepRun) -> str:
     return run.attempt_id
 
 
-def forward_retry_delay(policy: TaskPolicy, run: StepRun, retry_after: float | None) -> float:
-    """Return seconds until the next forward attempt; the participant may ask for more."""
-    tries = run.attempt - run.lost
-    return max(retry.forward_delay(policy, tries, retry_seed(run)), retry_after or 0)
+def forward_retry_delay(
+    work: Work, node: Node, run: StepRun, retry_after: float | None = None
+) -> float:
+    """Return seconds until the next forward attempt; the participant may ask for more.
+
+    A step that must succeed waits at most 15 minutes by itself (saga-semantics §11).
+    """
+    policy = task_policy(work, node, run)
+    delay = retry.forward_delay(policy, run.attempt - run.lost, retry_seed(run))
+    if marks.must_succeed(work, node):
+        delay = min(delay, marks.LONGEST_DELAY)
+    return max(delay, retry_after or 0)
 
 
 def may_try_again(work: Work, node: Node, run: StepRun) -> bool:
@@ -340,4 +349,6 @@ def may_try_again(work: Work, node: Node, run: StepRun) -> bool:
     left = run.attempt - run.lost < retry.attempts_allowed(policy, node.step.retry_count)
     total = policy.total_timeout_seconds
     is_over = bool(total) and work.now - run.first_scheduled_at >= timedelta(seconds=total)
-    return work.in_state(ExecutionState.RUNNING) and left and not is_over
+    if not work.goes_forward(run):
+        return False
+    return (left and not is_over) or marks.must_succeed(work, node)

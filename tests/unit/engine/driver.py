@@ -223,11 +223,17 @@ class Run:
             chosen |= {run.id: run for run in forward if run.reference in references}
         chosen |= {key: run for key, run in self.runs.items() if run.compensates in needs.attached}
         latest: dict[str, StepRun | None] = dict.fromkeys(needs.references)
-        latest |= {run.reference: run for run in forward if run.reference in needs.references}
+        latest |= {
+            run.reference: run
+            for run in forward
+            if run.reference in needs.references and run.cut_epoch is None
+        }
         before: dict[tuple[str, int], StepRun | None] = dict.fromkeys(needs.before)
+        epochs = {run.seq: run.epoch for run in forward}
         for reference, seq in needs.before:
             for run in forward:
-                if run.reference == reference and run.seq < seq:
+                is_cut = run.cut_epoch is not None and run.cut_epoch <= epochs[seq]
+                if run.reference == reference and run.seq < seq and not is_cut:
                     before[reference, seq] = run
         active = [plan.command for plan in self.plans if plan.state == "ACTIVE"]
         return Snapshot(
