@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from orchestrator.engine.compensation import order
+from orchestrator.engine import order
 from orchestrator.engine.definition.graph import Node
 from orchestrator.engine.definition.model import EffectClass
 from orchestrator.engine.snapshot import StepRun

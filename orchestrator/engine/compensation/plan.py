@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from orchestrator.engine import order
 from orchestrator.engine.canonical import digest
-from orchestrator.engine.compensation import order
 from orchestrator.engine.definition.graph import Node
 from orchestrator.engine.definition.model import EffectClass
 from orchestrator.engine.snapshot import StepRun

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from orchestrator.engine import keys
+from orchestrator.engine import keys, order
 from orchestrator.engine.commands import StorePlan
-from orchestrator.engine.compensation import confirming_plan, order, plan
+from orchestrator.engine.compensation import confirming_plan, plan
 from orchestrator.engine.events import Event
 from orchestrator.engine.forward import unknown
 from orchestrator.engine.snapshot import PlanView, StepRun

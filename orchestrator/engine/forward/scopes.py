@@ -5,7 +5,7 @@ All of it is read from the step runs and their `caused_by` edges; they must be l
 
 from collections.abc import Collection, Iterator, Mapping
 
-from orchestrator.engine.compensation import order
+from orchestrator.engine import order
 from orchestrator.engine.definition.graph import Node
 from orchestrator.engine.snapshot import StepRun
 from orchestrator.engine.states import Direction

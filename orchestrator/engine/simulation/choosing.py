@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from orchestrator.engine.compensation import order
+from orchestrator.engine import order
 from orchestrator.engine.simulation.memory import Run
 from orchestrator.engine.simulation.setup import Fault, Limits, Trouble
 from orchestrator.engine.simulation.world import Point, World

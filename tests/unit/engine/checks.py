@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from orchestrator.engine import order
 from orchestrator.engine.canonical import digest
 from orchestrator.engine.commands import Decision, StorePlan
-from orchestrator.engine.compensation import order
 from orchestrator.engine.states import (
     Direction,
     EntryState,

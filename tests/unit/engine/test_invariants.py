@@ -12,8 +12,9 @@ from random import Random
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from orchestrator.engine import order
 from orchestrator.engine.canonical import JSONValue, digest
-from orchestrator.engine.compensation import order, plan
+from orchestrator.engine.compensation import plan
 from orchestrator.engine.definition.model import UndoPolicy
 from orchestrator.engine.outcomes import Succeeded
 from orchestrator.engine.snapshot import AttemptEnded, Cancelled
