@@ -1,8 +1,7 @@
 """Rows into what `decide` may see: executions, step runs and what a decision asked for."""
 
-import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import connection
@@ -33,7 +32,8 @@ from orchestrator.models import (
 from orchestrator.models import (
     StepRun as StepRow,
 )
-from orchestrator.store import definitions, effects, plans, statements
+from orchestrator.store import definitions, effects, newest, plans, statements
+from orchestrator.store.newest import Newest
 from orchestrator.store.statements import any_of, bound, table_of
 
 STEP_COLUMNS = tuple(name for name in StepRun.__slots__ if name != "is_light")
@@ -266,69 +266,19 @@ def _load_latest(found: Mapping[str, Loaded], wanted: Mapping[str, set[str]]) ->
         return
     for key, name in pairs:
         loaded = found[key]
-        one = _Newest(execution_id=key, reference=name)
-        rows = _newest_in(loaded, one) if loaded.complete else []
+        one = Newest(execution_id=key, reference=name)
+        rows = newest.among(loaded.runs.values(), one) if loaded.complete else []
         loaded.latest[name] = rows[0][1] if rows else None
     pairs = [(key, name) for key, name in pairs if not found[key].complete]
     if not pairs:
         return
-    wanted_rows = [_Newest(execution_id=key, reference=name) for key, name in pairs]
+    wanted_rows = [Newest(execution_id=key, reference=name) for key, name in pairs]
     for execution_id, run in _newest(wanted_rows):
         found[execution_id].latest[run.reference] = run
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Newest:
-    """Which step run of a reference is wanted: the newest one that counts."""
-
-    execution_id: str
-    reference: str
-    below: int | None = None
-    """Scheduled before this sequence number."""
-    epoch: int | None = None
-    """As a step run of this epoch sees it: what later epochs have cut off was still there."""
-
-
-def _newest_in(loaded: Loaded, one: _Newest) -> list[tuple[str, StepRun]]:
-    """Find it among the step runs of an execution that are all there."""
-    runs = [
-        run
-        for run in loaded.runs.values()
-        if run.reference == one.reference
-        and run.direction is Direction.FORWARD
-        and (one.below is None or run.seq < one.below)
-        and (run.cut_epoch is None or run.cut_epoch > (one.epoch or run.cut_epoch))
-    ]
-    newest = max(runs, key=lambda run: run.seq, default=None)
-    return [(one.execution_id, newest)] if newest else []
-
-
-def _newest(wanted: Sequence[_Newest]) -> list[tuple[str, StepRun]]:
-    if connection.vendor == "sqlite":
-        return [row for one in wanted for row in _newest_on_sqlite(one)]
-    table = table_of(StepRow)
-    condition = (
-        f"s.id IN (SELECT newest.id FROM json_to_recordset(%s::json) "  # noqa: S608
-        "AS wanted(execution_id uuid, reference text, below integer, epoch integer) "
-        f"CROSS JOIN LATERAL (SELECT inner_run.id FROM {table.name} inner_run "
-        "WHERE inner_run.execution_id = wanted.execution_id "
-        "AND inner_run.reference = wanted.reference AND inner_run.direction = 'FORWARD' "
-        "AND (wanted.below IS NULL OR inner_run.seq < wanted.below) "
-        "AND (inner_run.cut_epoch IS NULL OR inner_run.cut_epoch > wanted.epoch) "
-        "ORDER BY inner_run.seq DESC LIMIT 1) newest)"
-    )
-    return step_runs(condition, [json.dumps([asdict(one) for one in wanted])])
-
-
-def _newest_on_sqlite(one: _Newest) -> list[tuple[str, StepRun]]:
-    condition = "s.execution_id = %s AND s.reference = %s AND s.direction = 'FORWARD'"
-    parameters: list[Any] = [*statements.uuids([one.execution_id]), one.reference]
-    if one.below is not None:
-        condition += " AND s.seq < %s"
-        parameters.append(one.below)
-    condition += " AND (s.cut_epoch IS NULL OR s.cut_epoch > %s)"
-    parameters.append(one.epoch)
-    return step_runs(f"{condition} ORDER BY s.seq DESC LIMIT 1", parameters)
+def _newest(wanted: Sequence[Newest]) -> list[tuple[str, StepRun]]:
+    return [row for condition in newest.conditions(wanted) for row in step_runs(*condition)]
 
 
 def _load_rest(  # noqa: C901 - one line per kind of need
@@ -374,8 +324,8 @@ def _load_before(loaded: Loaded, key: str, wanted: set[tuple[str, int]]) -> None
     """Load steps as they were before others; who asks is known, since its undo is at hand."""
     epochs = {run.seq: run.epoch for run in loaded.runs.values()}
     for reference, below in sorted(wanted):
-        one = _Newest(execution_id=key, reference=reference, below=below, epoch=epochs.get(below))
-        rows = _newest_in(loaded, one) if loaded.complete else _newest([one])
+        one = Newest(execution_id=key, reference=reference, below=below, epoch=epochs.get(below))
+        rows = newest.among(loaded.runs.values(), one) if loaded.complete else _newest([one])
         loaded.before[reference, below] = rows[0][1] if rows else None
 
 

@@ -7,7 +7,8 @@ own where the run had ended.
 
 from typing import Any
 
-from orchestrator.engine.compensation import order, plan, planning
+from orchestrator.engine import order
+from orchestrator.engine.compensation import plan, planning
 from orchestrator.engine.snapshot import StepRun
 from orchestrator.engine.states import Direction, EntryState
 from orchestrator.engine.work import Work
