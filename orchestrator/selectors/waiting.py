@@ -1,6 +1,7 @@
 """Why an execution does not move, in one sentence."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from orchestrator.engine.states import EntryState, ExecutionState, StepState
 from orchestrator.models import Execution
@@ -57,7 +58,20 @@ def sentence(
     told = _most_telling(entries, _ENTRY_SENTENCES) if state in _UNDOING else ""
     if not told and state in _STEPPING:
         told = _most_telling(steps, _STEP_SENTENCES)
-    return told or _STATE_SENTENCES[state]
+    return told or _of_direction(execution.frontier) or _STATE_SENTENCES[state]
+
+
+def _of_direction(frontier: Mapping[str, Any]) -> str:
+    """Return what a savepoint retry or a completed pivot makes the run wait for (§11)."""
+    part, stop = frontier.get("part") or {}, frontier.get("stop") or {}
+    if part.get("waited"):
+        return f"The run goes back to its savepoint at {part['waited']}."
+    if stop.get("dead_end"):
+        return (
+            "A pivot has completed, so what came before it is not undone by itself. Retry the run, "
+            "undo it with a second person, or cancel it without undo."
+        )
+    return ""
 
 
 def _most_telling(rows: Sequence[Mapping[str, object]], sentences: Mapping[str, str]) -> str:

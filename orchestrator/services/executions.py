@@ -24,6 +24,7 @@ from orchestrator.services.errors import Conflict, Invalid, Malformed
 from orchestrator.services.locked import (
     apply_locked,
     find_locked,
+    is_asked,
     live_entries,
     problem,
     require_reason,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 MAX_KEY = 255
+_RETRYABLE = (ExecutionState.FAILED, ExecutionState.TIMED_OUT, ExecutionState.TERMINATED)
 MAX_INPUT = 5 * 2**20
 """Bytes of a run's input (reliability.md §12)."""
 
@@ -290,7 +292,7 @@ def cancel_execution(
     Raises:
         NotFound, Forbidden: The actor may not see or not cancel it.
         Invalid: There is no reason.
-        Conflict: The run is over.
+        Conflict: The run is over, or undo is asked for while a pivot is in doubt.
     """
     row, loaded = find_locked(execution_id)
     policy.require(actor, Permission.CANCEL_EXECUTION, row.workflow)
@@ -300,6 +302,11 @@ def cancel_execution(
         raise Conflict(f"The run is over ({state}); there is nothing to cancel.")
     if not compensate and live_entries(loaded):
         policy.require(actor, Permission.BREAK_GLASS, row.workflow)
+    if compensate and "pivot_doubt" in loaded.view.frontier:
+        raise Conflict(
+            "Nobody knows yet whether the pivot took effect, so nothing may be undone. Settle its "
+            "step first."
+        )
     who = versions.name_of(actor)
     apply_locked(loaded, Cancelled(compensate=compensate, actor=who, reason=told))
     log.record(
@@ -347,8 +354,11 @@ def _set_paused(*, actor: "User | None", execution_id: "UUID | str", paused: boo
 def retry_execution(*, actor: "User | None", execution_id: "UUID | str", reason: str = "") -> None:
     """Take an ended run up again from its failed steps: same step runs, keys and epoch.
 
+    A run that waits for a person to say how it goes on (`onFailure: ASK`, a completed pivot) may be
+    retried too (saga-semantics §11).
+
     Raises:
-        Conflict: The run is not FAILED, TIMED_OUT or TERMINATED, or an undo was ever dispatched.
+        Conflict: The run is in another state, or an undo was ever dispatched.
     """
     row, loaded = find_locked(execution_id)
     policy.require(actor, Permission.CONTROL_EXECUTION, row.workflow)
@@ -358,12 +368,10 @@ def retry_execution(*, actor: "User | None", execution_id: "UUID | str", reason:
             "An undo of this run has begun, so it cannot be retried. Let the undo end and start a "
             "new run."
         )
-    if state not in (
-        ExecutionState.FAILED,
-        ExecutionState.TIMED_OUT,
-        ExecutionState.TERMINATED,
-    ):
-        raise Conflict(f"Only a failed run can be retried; this one is {state}.")
+    if not (state in _RETRYABLE or is_asked(loaded)):
+        raise Conflict(
+            f"Only a run that failed, or waits for a person, can be retried; this one is {state}."
+        )
     _require_clean_children(row)
     advanced = apply_locked(loaded, RetryRequested(actor=versions.name_of(actor), reason=reason))
     if not advanced.runs:

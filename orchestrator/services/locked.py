@@ -4,7 +4,7 @@ from uuid import UUID
 
 from orchestrator import dispatch
 from orchestrator.engine.snapshot import Input
-from orchestrator.engine.states import EntryState
+from orchestrator.engine.states import EntryState, ExecutionState
 from orchestrator.models import Execution
 from orchestrator.services import advance
 from orchestrator.services.errors import Invalid, NotFound
@@ -72,6 +72,12 @@ def live_entries(loaded: Loaded) -> int:
     gone = {EntryState.VOID.value, EntryState.COMPENSATED.value}
     counts = loaded.view.frontier.get("ledger", {})
     return sum(int(count) for state, count in counts.items() if state not in gone)
+
+
+def is_asked(loaded: Loaded) -> bool:
+    """Tell whether a stopped run waits for a person to say how it goes on."""
+    waits_for_undo = any(name in loaded.view.frontier for name in ("undo", "late", "part"))
+    return loaded.view.state is ExecutionState.NEEDS_ATTENTION and not waits_for_undo
 
 
 def was_dispatched(loaded: Loaded) -> bool:

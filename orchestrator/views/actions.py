@@ -136,6 +136,16 @@ def _missing(answer: Answer) -> str:
     return "" if answer.allowed else answer.reason
 
 
+_RETRYABLE = frozenset(
+    {
+        ExecutionState.FAILED,
+        ExecutionState.TIMED_OUT,
+        ExecutionState.TERMINATED,
+        ExecutionState.NEEDS_ATTENTION,
+    }
+)
+
+
 def _first(*reasons: str) -> str:
     return next((reason for reason in reasons if reason), "")
 
@@ -146,8 +156,8 @@ def _why_no_retry(state: ExecutionState, detail: Row) -> str:
             "Something in this run was already undone, or is about to be, so it cannot go on from "
             "here. Start a new run."
         )
-    if state not in (ExecutionState.FAILED, ExecutionState.TIMED_OUT, ExecutionState.TERMINATED):
-        return "Only a failed run can be tried again."
+    if state not in _RETRYABLE:
+        return "Only a run that failed, or waits for a person, can be tried again."
     return ""
 
 
