@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 EXECUTE_STEP = "orchestrator.execute_step"
 ADVANCE = "orchestrator.advance"
 DELIVER = "orchestrator.deliver"
+SIMULATE = "orchestrator.simulate_version"
 MESSAGE_VERSION = 1
 DEFAULT_QUEUE = "default"
 BREAKER_SECONDS = 2.0
@@ -60,6 +61,14 @@ def ring_executions(ids: Iterable[str]) -> None:
 def ring_message(message_id: int) -> None:
     """Have an outbox row delivered, once the transaction is committed."""
     _after_commit(lambda: _send_all(DELIVER, [str(message_id)], DEFAULT_QUEUE))
+
+
+def ring_simulation(version_id: int) -> None:
+    """Have a version simulated, once the transaction that publishes it is committed.
+
+    A message that is lost costs nothing: whoever first asks for the result has it made.
+    """
+    _after_commit(lambda: _send_all(SIMULATE, [str(version_id)], DEFAULT_QUEUE))
 
 
 def tell_pollers(names: Iterable[str]) -> None:

@@ -16,7 +16,7 @@ from django.db import close_old_connections
 from orchestrator import dispatch, metrics
 from orchestrator.handlers import registry
 from orchestrator.handlers.base import Work
-from orchestrator.services import advance, attempts
+from orchestrator.services import advance, attempts, simulations
 from orchestrator.services.advance import Keeping
 from orchestrator.services.attempts import Result
 
@@ -61,6 +61,15 @@ def advance_execution(execution_id: str, v: int = 0) -> None:
         return
     close_old_connections()
     advance.drive(inputs={}, due=[execution_id])
+
+
+@shared_task(name=dispatch.SIMULATE)
+def simulate_version(version_id: str, v: int = 0) -> None:
+    """Simulate a version that was published, and keep the result."""
+    if not _is_known(v, dispatch.SIMULATE):
+        return
+    close_old_connections()
+    simulations.keep_if_missing(version_id=int(version_id))
 
 
 def run_queue(queue: str, *, first: str) -> None:

@@ -10,6 +10,7 @@ from orchestrator.models.permissions import (
     WorkflowRole,
     WorkflowUserObjectPermission,
 )
+from orchestrator.models.simulation import VersionSimulation
 from orchestrator.models.timer import Notice, Timer
 from orchestrator.models.worker import QueuePoll, Worker
 from orchestrator.models.workflow import Rollout, TaskDefinition, Workflow, WorkflowVersion
@@ -32,6 +33,7 @@ __all__ = [
     "StoredAnswer",
     "TaskDefinition",
     "Timer",
+    "VersionSimulation",
     "Worker",
     "Workflow",
     "WorkflowGroupObjectPermission",

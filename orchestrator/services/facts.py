@@ -9,6 +9,7 @@ from orchestrator.engine.definition import document as documents
 from orchestrator.engine.definition.model import Definition, TaskPolicy
 from orchestrator.engine.definition.task_policy import parse_task_policy
 from orchestrator.engine.definition.validation import check
+from orchestrator.engine.definition.validation.coverage import Coverage, coverage
 from orchestrator.engine.definition.validation.facts import ChildFacts, ChildKey, Facts
 from orchestrator.engine.definition.visits import every_visit
 from orchestrator.models import TaskDefinition
@@ -16,6 +17,8 @@ from orchestrator.services import children
 
 DEPTH_LIMIT = 200
 """How many workflows below a definition are looked at."""
+COVERAGE_DEPTH = 8
+"""How many levels of sub-workflows are counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +47,27 @@ def facts_for(definition: Definition, *, publisher: str = "") -> Facts:
         publisher=publisher,
         policies=_policies(definition),
     )
+
+
+def coverage_of(definition: Definition) -> Coverage:
+    """Count the effects of a definition and how many can be undone, its children included."""
+    return _coverage(definition, frozenset({definition.name}), {})
+
+
+def _coverage(
+    definition: Definition, above: frozenset[str], known: dict[ChildKey, Coverage]
+) -> Coverage:
+    """Count below too; a workflow that leads back to itself counts once."""
+    below: dict[ChildKey, ChildFacts] = {}
+    for key in check.needed_children(definition):
+        if key[0] in above or len(above) > COVERAGE_DEPTH:
+            continue
+        if key not in known:
+            child = _child(key)
+            inner = above | {key[0]}
+            known[key] = _coverage(child.definition, inner, known) if child else Coverage()
+        below[key] = ChildFacts(undoable=known[key].undoable, effects=known[key].effects)
+    return coverage(definition, Facts(children=below))
 
 
 def _child(key: ChildKey) -> _Child | None:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from django.db import transaction
 
+from orchestrator import dispatch
 from orchestrator.access import grants, policy
 from orchestrator.access.permissions import GlobalPermission, Permission
 from orchestrator.audit import log
 from orchestrator.engine.canonical import JSONValue, digest
-from orchestrator.engine.definition.model import Definition
+from orchestrator.engine.definition.model import Definition, Kind
 from orchestrator.models import Execution, Workflow, WorkflowVersion
 from orchestrator.services import checks, children
 from orchestrator.services.checks import Checked
@@ -43,25 +44,6 @@ class Registered:
     """False when the same content was there already."""
     problems: Sequence[Mapping[str, object]] = field(default_factory=tuple)
     """Warnings; an error would have refused it."""
-
-
-def check(
-    *, document: JSONValue, name: str | None = None, actor: "Actor" = None
-) -> list[dict[str, object]]:
-    """Return every problem of a document, as the API shows them; changes nothing.
-
-    Args:
-        document: What somebody wants to publish.
-        name: The workflow it is for; the actor must be allowed to validate there.
-        actor: Who asks.
-
-    Raises:
-        NotFound: There is no such workflow to be seen.
-        Forbidden: The actor may see it but not validate.
-    """
-    if name is not None:
-        policy.require(actor, Permission.SIMULATE_WORKFLOW, find_workflow(name))
-    return checks.public(checks.examine(document=document).problems)
 
 
 def register(
@@ -117,6 +99,8 @@ def publish_locked(
         has_undo=children.can_be_undone(definition, lock=lock),
         published_by=actor,
     )
+    if definition.kind is not Kind.PLAIN:
+        dispatch.ring_simulation(version.pk)
     log.record(
         "workflow.publish",
         workflow.name,

@@ -13,7 +13,7 @@ from orchestrator.api.conductor.base import ConductorView
 from orchestrator.engine.roots import millis
 from orchestrator.selectors import conductor, task_definitions
 from orchestrator.services import task_definitions as task_definition_services
-from orchestrator.services import versions
+from orchestrator.services import validating, versions
 
 if TYPE_CHECKING:
     from django.http import HttpResponse
@@ -68,7 +68,7 @@ class ValidateView(ConductorView):
 
     def post(self, request: Request) -> HttpResponse:
         """Answer 200, or 400 with everything that is wrong."""
-        problems = versions.check(document=request.data, actor=actor_of(request))
+        problems = validating.validate(document=request.data, actor=actor_of(request))["problems"]
         errors = [problem for problem in problems if problem["severity"] == "error"]
         if errors:
             raise base.BadRequest(str(errors[0]["message"]), errors)

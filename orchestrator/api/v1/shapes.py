@@ -46,8 +46,34 @@ class VersionRow(CamelSerializer):
     is_stable = serializers.BooleanField()
 
 
+class CoverageShape(CamelSerializer):
+    """How many effects can be undone, of all effects."""
+
+    undoable = _NUMBER()
+    effects = _NUMBER()
+    share = serializers.FloatField(allow_null=True)
+    text = _TEXT()
+
+
+class WeakPoint(CamelSerializer):
+    """A failing step after which the run does not end clean by itself."""
+
+    task_reference_name = _TEXT()
+    iteration = _NUMBER()
+    workflow_name = _TEXT()
+    within = serializers.ListField(child=_TEXT(), help_text="Sub-workflow steps that lead to it.")
+    outcome = _TEXT()
+    final_state = _TEXT()
+    reason = _TEXT()
+
+
 class VersionDetail(VersionRow):
     """A version."""
+
+    coverage = CoverageShape()
+    weak_points = WeakPoint(
+        many=True, allow_null=True, help_text="Null where some of it is not yours to see."
+    )
 
     definition = JSONObject()
     problems = ProblemRow(many=True)

@@ -2,7 +2,15 @@
 
 from django.urls import URLPattern, path
 
-from orchestrator.api.v1 import compensations, executions, plans, stream, versions, workflows
+from orchestrator.api.v1 import (
+    compensations,
+    executions,
+    plans,
+    simulations,
+    stream,
+    versions,
+    workflows,
+)
 
 _EXECUTION = "executions/<str:execution_id>"
 _ENTRY = "compensations/<uuid:entry_id>"
@@ -11,9 +19,14 @@ _WORKFLOW = "workflows/<str:name>"
 urlpatterns: list[URLPattern] = [
     path(_WORKFLOW, workflows.WorkflowView.as_view()),
     path(f"{_WORKFLOW}/validate", workflows.ValidateView.as_view()),
+    path(f"{_WORKFLOW}/simulate", simulations.SimulateView.as_view()),
     path(f"{_WORKFLOW}/rollout", workflows.RolloutView.as_view()),
     path(f"{_WORKFLOW}/versions", versions.VersionsView.as_view()),
     path(f"{_WORKFLOW}/versions/<int:number>", versions.VersionView.as_view()),
+    path(
+        f"{_WORKFLOW}/versions/<int:number>/simulation",
+        simulations.VersionSimulationView.as_view(),
+    ),
     path(f"{_WORKFLOW}/versions/<int:old>/diff/<int:new>", versions.DiffView.as_view()),
     path(f"{_EXECUTION}/stream", stream.StreamView.as_view(), name="api-stream"),
     path("executions", executions.ExecutionsView.as_view()),

@@ -10,6 +10,7 @@ from orchestrator.api.pages import check_parameters, page_answer, page_query
 from orchestrator.api.v1.lists import PAGE_PARAMETERS, list_of
 from orchestrator.api.v1.shapes import VersionDetail, VersionDiff, VersionRow
 from orchestrator.selectors import differences, workflows
+from orchestrator.services import simulations
 
 
 class VersionsView(APIView):
@@ -34,8 +35,9 @@ class VersionView(APIView):
     @extend_schema(operation_id="version", responses=VersionDetail)
     def get(self, request: Request, name: str, number: int) -> Response:
         """Show it with its definition."""
-        found = workflows.version_detail(actor=actor_of(request), name=name, number=number)
-        return Response(found)
+        actor = actor_of(request)
+        found = workflows.version_detail(actor=actor, name=name, number=number)
+        return Response({**found, **simulations.summary_of(actor=actor, name=name, number=number)})
 
 
 class DiffView(APIView):

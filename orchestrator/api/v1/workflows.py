@@ -17,10 +17,10 @@ from orchestrator.api.v1.serializers import (
     ProblemRow,
     body,
 )
-from orchestrator.api.v1.shapes import RolloutShape, WorkflowDetail
+from orchestrator.api.v1.shapes import CoverageShape, RolloutShape, WorkflowDetail
 from orchestrator.border.input import LARGE_LIMITS
 from orchestrator.selectors import workflows
-from orchestrator.services import versions
+from orchestrator.services import validating
 from orchestrator.services import workflows as workflow_services
 
 
@@ -39,9 +39,10 @@ class DefinitionBody(CamelSerializer):
 
 
 class ProblemsShape(CamelSerializer):
-    """What is wrong with it."""
+    """What is wrong with it, and how much of it can be undone."""
 
     problems = ProblemRow(many=True)
+    coverage = CoverageShape(allow_null=True)
 
 
 class WorkflowView(APIView):
@@ -84,8 +85,8 @@ class ValidateView(APIView):
     def post(self, request: Request, name: str) -> Response:
         """List everything wrong with a definition; changes nothing."""
         wanted = body(DefinitionBody, request)
-        problems = versions.check(document=wanted["definition"], name=name, actor=actor_of(request))
-        return Response({"problems": problems})
+        actor = actor_of(request)
+        return Response(validating.validate(document=wanted["definition"], name=name, actor=actor))
 
 
 class RolloutView(APIView):

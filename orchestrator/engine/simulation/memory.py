@@ -195,12 +195,21 @@ class Run:
             self.branches(fork_id)
 
     def _newest_before(self, reference: str, seq: int) -> StepRun | None:
+        """Return a step as one that was scheduled later saw it (saga-semantics §11)."""
+        epoch = next(run.epoch for run in self.runs.values() if run.seq == seq)
         found = [
             run
-            for run in self.runs.values()
-            if run.reference == reference and run.seq < seq and run.direction is Direction.FORWARD
+            for run in self._runs_of(reference)
+            if run.seq < seq and (run.cut_epoch is None or run.cut_epoch > epoch)
         ]
         return max(found, key=lambda run: run.seq, default=None)
+
+    def _runs_of(self, reference: str) -> list[StepRun]:
+        return [
+            run
+            for run in self.runs.values()
+            if run.reference == reference and run.direction is Direction.FORWARD
+        ]
 
     # ---- taking a decision over ---------------------------------------------------------------
 
@@ -217,7 +226,11 @@ class Run:
         if run.direction is not Direction.FORWARD:
             return
         known = self.latest.get(run.reference)
-        if known is None or known.seq <= run.seq:
+        if run.cut_epoch is not None:
+            # It came after a savepoint that the run went back to: nobody reads it any more.
+            left = [each for each in self._runs_of(run.reference) if each.cut_epoch is None]
+            self.latest[run.reference] = max(left, key=lambda each: each.seq, default=None)
+        elif known is None or known.seq <= run.seq:
             self.latest[run.reference] = run
 
 

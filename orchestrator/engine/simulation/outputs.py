@@ -32,8 +32,10 @@ def output_of(scene: Scene, run: StepRun, policy: TaskPolicy) -> dict[str, Any]:
     if mock:
         # A loop that goes round more often than there are mocks gets the last one again.
         return dict(mock[min(max(run.iteration, 1), len(mock)) - 1])
-    if policy.output_schema is not None:
-        sample = sample_of(policy.output_schema)
+    # People fill in the form that the step shows them.
+    schema = run.input.get("formSchema") if run.type == "HUMAN" else policy.output_schema
+    if isinstance(schema, Mapping):
+        sample = sample_of(schema)
         return sample if isinstance(sample, dict) else {}
     return dict(_OUTPUT_OF.get(run.type, {}))
 

@@ -105,6 +105,10 @@ def _stop_by_hand(world: World) -> Play[bool]:
         return False
     world.is_stopped_by_hand = False
     world.troubled_at = world.now
+    if "pivot" in world.root.execution.frontier:
+        # Past a pivot only a person with a right of their own may do that (saga-semantics §11).
+        world.asked = (*world.asked, Asked(kind="OVERRIDE", within=(), assumed="not stopped"))
+        return True
     item = Cancelled(compensate=True, actor=SOMEBODY, reason="stopped by hand")
     yield from world.feed(world.root, item)
     return True

@@ -81,10 +81,18 @@ def simulate(
             {run.execution.workflow_name for tour in work.tours for run in tour.world.all.values()}
         ),
         "notReached": work.not_reached,
+        "references": sorted(_references(work)),
         "weakPoints": judging.weak_points(scenarios),
         "summary": judging.summary(scenarios),
         "cut": work.cut,
     }
+
+
+def _references(work: Simulation) -> set[str]:
+    """Return the names of all steps, undos, probes and confirms of what was played."""
+    runs = [run for tour in work.tours for run in tour.world.all.values()]
+    graphs = [graph for run in runs for graph in (run.graph, *run.dynamic.values())]
+    return {reference for graph in graphs for reference in graph.nodes}
 
 
 # ---- without trouble -------------------------------------------------------------------------
@@ -214,7 +222,12 @@ def _play(tour: Tour, points: Sequence[Point], troubles: Sequence[Trouble]) -> P
         is_stopped_by_hand=all(fault.trouble is Trouble.IN_FLIGHT for fault in faults),
         decisions=0,
         cut=frozenset(),
+        # What a COMPENSATE node has undone on the way belongs to the way.
+        plans=(),
+        asked=(),
     )
+    for run in world.all.values():
+        run.events = ()
     yield from playing.play(world)
     return world
 

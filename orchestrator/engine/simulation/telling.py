@@ -88,6 +88,7 @@ def _plan(world: World, index: int, shown: set[str]) -> list[Row]:
 def _entry(run: Run, step: StepRun, entry: Mapping[str, Any], waits_for: list[str]) -> Row:
     return {
         **_where(run, step),
+        "epoch": step.epoch,
         "undo": entry["task"],
         "policy": entry["policy"],
         "outcome": entry["outcome"],
@@ -139,6 +140,7 @@ _SENTENCES: Mapping[str, str] = {
     "DIRECTION": "Undo the run, try it again or leave it?",
     "MANUAL": 'Undo "{}" by hand and say so.',
     "PLAN": "Start the undo?",
+    "OVERRIDE": "Undo what came before the pivot? It needs a right of its own.",
 }
 
 
@@ -206,12 +208,17 @@ def direction(world: World) -> str:
 
 
 def returns(world: World) -> list[Row]:
-    """Return the returns to savepoints."""
+    """Return the returns to savepoints, each with the epoch that began there (§11)."""
     return [
-        {"within": list(run.within), "epoch": event.data["epoch"], "savepoint": event.reference}
+        {
+            "taskReferenceName": event.reference,
+            "within": list(run.within),
+            "number": event.data["number"],
+            "epoch": event.data["epoch"],
+        }
         for run in world.all.values()
         for event in run.events
-        if event.type == "execution.returned"
+        if event.type == "savepoint.retried"
     ]
 
 

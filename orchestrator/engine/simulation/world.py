@@ -63,7 +63,7 @@ class Asked:
     """Something that people were asked, and what the play assumed they say."""
 
     kind: str
-    """APPROVAL, OUTCOME, DIRECTION, MANUAL or PLAN."""
+    """APPROVAL, OUTCOME, DIRECTION, MANUAL, PLAN or OVERRIDE."""
     within: tuple[str, ...]
     reference: str = ""
     iteration: int = 0

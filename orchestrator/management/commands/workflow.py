@@ -1,4 +1,4 @@
-"""`manage.py workflow`: check, publish, start, show and export workflows from a shell.
+"""`manage.py workflow`: check, publish, simulate, start, show and export from a shell.
 
 The exit code is 0 only on success. With `--json` standard output holds JSON and nothing else.
 """
@@ -20,9 +20,10 @@ from orchestrator.border import input as border_input
 from orchestrator.border.input import InputError
 from orchestrator.engine.canonical import JSONValue
 from orchestrator.engine.states import ExecutionState
+from orchestrator.management import simulations as told
 from orchestrator.selectors import executions, workflows
 from orchestrator.services import executions as execution_services
-from orchestrator.services import versions
+from orchestrator.services import simulations, validating, versions
 from orchestrator.services.errors import Invalid
 
 POLL_SECONDS = 0.2
@@ -60,7 +61,12 @@ class Command(BaseCommand):
         export = acts.add_parser("export", help="print a published definition")
         export.add_argument("name")
         export.add_argument("--version", dest="number", type=int, help="default: the stable one")
-        for act in (validate, publish, start, show, export):
+        simulate = acts.add_parser("simulate", help="fail a definition everywhere; calls nothing")
+        simulate.add_argument("name", metavar="NAME|FILE", help="a file, - or a workflow")
+        simulate.add_argument("--version", dest="number", type=int, help="default: the stable one")
+        simulate.add_argument("--input", metavar="JSON|@FILE", help="default: the first sample")
+        simulate.add_argument("--mocks", metavar="JSON|@FILE", help="outputs by reference name")
+        for act in (validate, publish, start, show, export, simulate):
             act.add_argument("--json", action="store_true", help="answer in JSON")
             act.add_argument("--as", dest="actor", metavar="USER", help="default: the system")
 
@@ -74,9 +80,10 @@ class Command(BaseCommand):
 
     def _validate(self, options: Mapping[str, Any]) -> None:
         source = Source(options["file"])
-        problems = versions.check(document=source.document(), actor=_actor(options["actor"]))
+        found = validating.validate(document=source.document(), actor=_actor(options["actor"]))
+        problems = found["problems"]
         if options["json"]:
-            self._print({"problems": problems})
+            self._print(found)
         else:
             self._list_problems(source, problems)
         if any(problem["severity"] == "error" for problem in problems):
@@ -138,12 +145,37 @@ class Command(BaseCommand):
         found = workflows.version_detail(actor=actor, name=name, number=number)
         self._print(found["definition"])
 
+    def _simulate(self, options: Mapping[str, Any]) -> None:
+        """Exit code 1 also when the run does not get through without trouble."""
+        name, given = options["name"], options["input"]
+        source = Source(name) if is_file(name) else None
+        try:
+            result = simulations.simulate(
+                actor=_actor(options["actor"]),
+                name=None if source is not None else name,
+                document=source.document() if source is not None else None,
+                number=options["number"],
+                input=_input(given) if given is not None else None,
+                mocks=_input(options["mocks"]) if options["mocks"] is not None else None,
+            )
+        except Invalid as error:
+            if source is not None and not options["json"]:
+                self._list_problems(source, map(simulations.of_document, error.problems))
+            raise
+        if options["json"]:
+            self._print(result)
+        else:
+            self.stdout.write("\n".join(told.lines(result)))
+        if result["path"]["finalState"] != ExecutionState.COMPLETED:
+            raise SystemExit(1)
+
     _acts: ClassVar[Mapping[str, Callable[["Command", Mapping[str, Any]], None]]] = {
         "validate": _validate,
         "publish": _publish,
         "start": _start,
         "show": _show,
         "export": _export,
+        "simulate": _simulate,
     }
 
     def _await_end(self, execution_id: UUID, timeout: float | None) -> None:
@@ -223,6 +255,11 @@ class Source:
     def locate(self, pointer: str) -> tuple[int, int]:
         """Return line and column of a JSON pointer."""
         return border_input.locate(self._text, pointer)
+
+
+def is_file(name: str) -> bool:
+    """Tell whether a name means a file; one that looks like a file and is none is told as such."""
+    return name == "-" or "/" in name or name.endswith(".json") or Path(name).is_file()
 
 
 def _input(text: str) -> dict[str, JSONValue]:

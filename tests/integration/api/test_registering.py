@@ -12,7 +12,7 @@ from orchestrator.access.errors import Forbidden, NotFound
 from orchestrator.access.permissions import Permission
 from orchestrator.audit.models import AuditEntry
 from orchestrator.models import Rollout, TaskDefinition, Workflow, WorkflowVersion
-from orchestrator.services import versions
+from orchestrator.services import validating, versions
 from orchestrator.services.errors import Conflict, Invalid
 from tests.integration.api.conftest import make_execution
 
@@ -185,7 +185,7 @@ def test_a_script_that_is_no_javascript_is_named_with_its_place(db: None) -> Non
         "decisionCases": {"a": [a_task("inner")]},
     }
 
-    problems = versions.check(document=a_definition(tasks=[switch]))
+    problems = validating.validate(document=a_definition(tasks=[switch]))["problems"]
 
     assert [(row["code"], row["path"]) for row in problems] == [
         ("CONDUCTOR", "/tasks/0/expression")
@@ -225,9 +225,9 @@ def test_missing_children_and_endless_sagas_are_errors(db: None) -> None:
     versions.register(actor=None, document=a_saga("inner", a_task()))
     versions.register(actor=None, document=a_saga("outer", a_call("c", "inner")))
 
-    missing = versions.check(document=a_saga("x", a_call("c", "nosuch")))
-    itself = versions.check(document=a_saga("x", a_call("c", "x")))
-    through = versions.check(document=a_saga("inner", a_call("c", "outer")))
+    missing = validating.validate(document=a_saga("x", a_call("c", "nosuch")))["problems"]
+    itself = validating.validate(document=a_saga("x", a_call("c", "x")))["problems"]
+    through = validating.validate(document=a_saga("inner", a_call("c", "outer")))["problems"]
 
     for problems in (missing, itself, through):
         assert {row["code"] for row in problems if row["severity"] == "error"} == {"E10"}
@@ -243,7 +243,7 @@ def test_registered_templates_fill_what_a_task_need_not_say(db: None) -> None:
     )
     task = {"name": "call", "taskReferenceName": "call", "type": "HTTP", "inputParameters": {}}
 
-    assert versions.check(document=a_definition(tasks=[task])) == []
+    assert validating.validate(document=a_definition(tasks=[task]))["problems"] == []
 
 
 def test_resolving(db: None) -> None:

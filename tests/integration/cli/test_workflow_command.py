@@ -11,6 +11,7 @@ from django.contrib.auth.models import User
 
 from orchestrator.models import Execution, Workflow, WorkflowVersion
 from orchestrator.services import versions
+from tests.factories.definitions import reversible, saga
 from tests.integration.api.conftest import make_execution, make_plan, make_step
 from tests.integration.api.test_registering import a_definition, a_saga
 from tests.integration.cli.conftest import Said
@@ -49,7 +50,8 @@ def test_problems_as_json(workflow_command: Command, tmp_path: Path) -> None:
     good = workflow_command("validate", stored(tmp_path, a_definition()), "--json")
     bad = workflow_command("validate", stored(tmp_path, a_saga("orders", WITHOUT_EFFECT)), "--json")
 
-    assert (good.code, json.loads(good.out)) == (0, {"problems": []})
+    assert (good.code, json.loads(good.out)["problems"]) == (0, [])
+    assert json.loads(good.out)["coverage"]["text"] == "There is no effect to undo"
     assert bad.code == 1
     assert "E1" in {problem["code"] for problem in json.loads(bad.out)["problems"]}
     assert bad.err == ""
@@ -223,3 +225,63 @@ def test_a_bad_start_fails_with_a_sentence(workflow_command: Command, arguments:
     assert said.code == 1
     assert said.err.strip()
     assert not Execution.objects.exists()
+
+
+TRIP = saga("trip", reversible("book_flight"), reversible("book_hotel"))
+
+
+def test_a_file_is_simulated(workflow_command: Command, tmp_path: Path) -> None:
+    said = workflow_command("simulate", stored(tmp_path, TRIP))
+
+    assert (said.code, said.err) == (0, "")
+    lines = said.out.split("\n")
+    assert lines[:2] == [
+        "without trouble: COMPLETED after 0 s",
+        "coverage: 2 of 2 effects can be undone",
+    ]
+    assert lines[3].split("  ")[0] == "fails at"
+    (row,) = [line for line in lines if line.startswith("book_hotel") and " FAILED " in line]
+    assert row.split() == ["book_hotel", "FAILED", "book_flight", "-", "COMPENSATED", "0", "s", "-"]
+    assert "6 of 6 scenarios end clean." in lines
+
+
+def test_a_workflow_is_simulated_as_json(workflow_command: Command, db: None) -> None:
+    versions.register(actor=None, document=TRIP)
+
+    given = ("--version", 1, "--input", '{"order": 1}', "--mocks", '{"nobody": {}}', "--json")
+    said = workflow_command("simulate", "trip", *given)
+
+    told = json.loads(said.out)
+    assert said.code == 0
+    assert (told["version"], told["input"], told["unusedMocks"]) == (1, {"order": 1}, ["nobody"])
+    assert len(told["scenarios"]) == 6
+
+
+def test_simulating_what_is_wrong(workflow_command: Command, tmp_path: Path) -> None:
+    path = stored(tmp_path, a_saga("orders", WITHOUT_EFFECT))
+
+    wrong = workflow_command("simulate", path)
+    missing = workflow_command("simulate", "nothing")
+    no_file = workflow_command("simulate", tmp_path / "no.json")
+
+    assert [said.code for said in (wrong, missing, no_file)] == [1, 1, 1]
+    line = 1 + path.read_text().split("\n").index("    {")
+    assert wrong.err.startswith(f"{path}:{line}: E1 ")
+    assert missing.err == "There is no workflow named nothing.\n"
+    assert "No such file" in no_file.err
+
+
+def test_a_run_that_does_not_get_through_is_no_success(
+    workflow_command: Command, tmp_path: Path
+) -> None:
+    end = {
+        "name": "end",
+        "taskReferenceName": "end",
+        "type": "TERMINATE",
+        "inputParameters": {"terminationStatus": "FAILED", "terminationReason": "too late"},
+    }
+
+    said = workflow_command("simulate", stored(tmp_path, a_saga("orders", end)))
+
+    assert said.code == 1
+    assert said.out.startswith("without trouble: FAILED after 0 s\n  end: too late")
