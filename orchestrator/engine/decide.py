@@ -9,7 +9,15 @@ from typing import assert_never
 
 from orchestrator.engine import progress
 from orchestrator.engine.commands import Decision
-from orchestrator.engine.compensation import acts, confirming_plan, requests, results, undo
+from orchestrator.engine.compensation import (
+    acts,
+    confirming_plan,
+    deadline,
+    requests,
+    results,
+    sealing,
+    undo,
+)
 from orchestrator.engine.definition.graph import Graph
 from orchestrator.engine.events import Event
 from orchestrator.engine.forward import (
@@ -17,6 +25,7 @@ from orchestrator.engine.forward import (
     attempts,
     due,
     part,
+    pausing,
     stopping,
     timeouts,
     unknown,
@@ -131,7 +140,7 @@ def _take(work: Work, item: Input) -> None:  # noqa: C901, PLR0912 - one line pe
         case PlanRejected():
             confirming_plan.rejected(work, item)
         case PauseSet():
-            requests.pause(work, item)
+            pausing.pause(work, item)
         case RetryRequested():
             again.retry(work, item)
         case EntryActed():
@@ -195,8 +204,12 @@ def _timer_due(work: Work, purpose: str, subject: str) -> None:
             stopping.quiesce_over(work)
         case "SAVEPOINT":
             part.delay_over(work)
-        case "ENTRY":
-            results.entry_due(work, subject)
+        case "ENTRY" | "NOT_AFTER":
+            results.entry_due(work, subject, purpose)
+        case "WINDOW":
+            sealing.window_due(work, subject)
+        case "DEADLINE":
+            deadline.passed(work)
         case _:
             work.record(Event(type="timer.unknown", data={"purpose": purpose}))
 

@@ -55,6 +55,6 @@ def probe_key(entry_id: str, attempt: int) -> str:
     return f"p:{entry_id}:a{attempt}"
 
 
-def confirm_key(entry_id: str) -> str:
-    """Return the key of a confirm hook (saga-semantics §10.4)."""
-    return f"k:{entry_id}"
+def confirm_key(entry_id: str, reference: str = "") -> str:
+    """Return the key of a confirm hook; `reference` only where it has several steps (§10.4)."""
+    return f"k:{entry_id}:{reference}" if reference else f"k:{entry_id}"

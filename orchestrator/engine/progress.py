@@ -2,7 +2,15 @@
 
 from collections.abc import Collection
 
-from orchestrator.engine.compensation import confirming_plan, plan, planning, results, undo
+from orchestrator.engine.compensation import (
+    confirm_hooks,
+    confirming_plan,
+    plan,
+    planning,
+    results,
+    sealing,
+    undo,
+)
 from orchestrator.engine.forward import direction, due, finish, part, stopping
 from orchestrator.engine.states import EntryState, ExecutionState
 from orchestrator.engine.work import STEPS_PER_DECISION, Work
@@ -37,11 +45,18 @@ def go_on(work: Work) -> None:
 
 
 def _take_attached(work: Work) -> bool:
-    """Begin a probe, or take the end of an undo's step; False if there is none."""
+    """Take one thing that lies beside the run's own road; False if there is none."""
     if work.fresh_probes:
         results.probe(work, work.fresh_probes.pop(0))
+    elif work.variables_changed:
+        work.variables_changed = False
+        results.follow_variables(work)
     elif work.returned:
         results.returned(work, work.returned.popleft())
+    elif work.in_state(ExecutionState.COMPLETED) and "seals" in work.frontier:
+        sealing.run_completed(work)
+    elif confirm_hooks.is_due(work):
+        confirm_hooks.begin(work)
     else:
         return False
     return True

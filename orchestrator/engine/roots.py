@@ -10,6 +10,7 @@ from typing import Any
 
 from orchestrator.engine import keys
 from orchestrator.engine.definition.graph import Node, inner_steps
+from orchestrator.engine.definition.model import Compensation, Step
 from orchestrator.engine.expressions import mapping
 from orchestrator.engine.snapshot import ExecutionView, StepRun
 from orchestrator.engine.states import Direction, ExecutionState, StepState
@@ -200,18 +201,46 @@ def compensation_root(
 ) -> dict[str, Any]:
     """Return what `${compensation.…}` reads (product.md §3)."""
     execution, plan = work.execution, work.active_plan()
-    tasks = owner.step.compensation.tasks if owner.step.compensation else ()
-    reference = own.reference if own else (tasks[0].reference if tasks else "")
     return {
         "reason": plan.reason if plan else (execution.failure or {}).get("message"),
         "trigger": plan.trigger if plan else None,
         "failure": execution.failure,
         "forwardKey": keys.forward_key(execution.id, entry.position, entry.epoch),
-        "key": keys.undo_key(entry.id, entry.round, reference if len(tasks) > 1 else ""),
+        "key": _own_key(work, owner, entry, own),
         "round": entry.round,
         "variables": execution.variables,
         "iterations": _iterations(work, owner, entry),
     }
+
+
+def _own_key(work: Work, owner: Node, entry: StepRun, own: StepRun | None) -> str:
+    """Return the key of an attached step; without one, of the first of the undo to be sent."""
+    if own is not None:
+        reference = own.reference
+    else:
+        first = _first_undo(work, owner, entry)
+        reference = first.reference if first is not None else ""
+    shown = reference if reference in owner.step.keyed else ""
+    if own is not None and own.direction is Direction.CONFIRM:
+        return keys.confirm_key(entry.id, shown)
+    return keys.undo_key(entry.id, entry.round, shown)
+
+
+def _first_undo(work: Work, owner: Node, entry: StepRun) -> Step | None:
+    undo = owner.step.compensation
+    if undo is None:
+        return None
+    return undo_tasks(work, undo, entry)[0]
+
+
+def is_alternate(work: Work, entry: StepRun) -> bool:
+    """Tell whether it was too late for the first undo, so that the other one is sent (§10.3)."""
+    return entry.id in (work.frontier.get("undo") or {}).get("alternate", ())
+
+
+def undo_tasks(work: Work, undo: Compensation, entry: StepRun) -> tuple[Step, ...]:
+    """Return the tasks of the undo that is sent for an entry."""
+    return undo.alternate if is_alternate(work, entry) else undo.tasks
 
 
 def _iterations(work: Work, owner: Node, entry: StepRun) -> list[dict[str, Any]] | None:

@@ -91,6 +91,8 @@ class Work:
     refused: list[str] = field(default_factory=list)
     fresh: list[StepRun] = field(default_factory=list)
     """Step runs that became claimable in this decision."""
+    variables_changed: bool = False
+    """Business times may have moved."""
     fresh_probes: list[StepRun] = field(default_factory=list)
     """Step runs whose outcome is unknown and whose participant is to be asked."""
     _changed: set[str] = field(default_factory=set)
@@ -121,6 +123,7 @@ class Work:
             if getattr(self.execution, name) != value:
                 setattr(self.execution, name, value)
                 self._changed.add(name)
+                self.variables_changed |= name == "variables"
 
     def move(self, target: ExecutionState, **data: Any) -> None:
         """Move the execution to another state and say so in the journal."""
@@ -186,6 +189,13 @@ class Work:
         if names is not None:
             run.updated_at = self.now
             names.add("updated_at")
+        return run
+
+    def look_at(self, run: StepRun, due_at: datetime | None) -> StepRun:
+        """Change when a step run is looked at; that is no word of its worker (`updated_at`)."""
+        heard = run.updated_at
+        run = self.change(run, due_at=due_at)
+        run.updated_at = heard
         return run
 
     def _check_step(self, run: StepRun, target: StepState) -> None:

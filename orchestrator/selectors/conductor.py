@@ -35,7 +35,7 @@ class VersionFacts:
     tasks: Mapping[str, Mapping[str, Any]]
     """Each task of the document by its reference, undo tasks too."""
     shared_undos: frozenset[str]
-    """References of undo tasks that share their undo with others."""
+    """References of undo and confirm tasks whose keys carry them."""
     undo_timeouts: Mapping[str, float]
     """Seconds that one attempt of an undo, probe or confirm may take, by its reference."""
 
@@ -220,11 +220,10 @@ def _undos(definition: Definition) -> tuple[frozenset[str], dict[str, float]]:
     shared: set[str] = set()
     timeouts: dict[str, float] = {}
     for step in graph.inner_steps(definition.tasks):
+        shared |= step.keyed
         if step.compensation is None:
             continue
         undo = step.compensation
-        if len(undo.tasks) > 1:
-            shared |= {task.reference for task in undo.tasks}
         attached = [
             *undo.tasks,
             *undo.alternate,

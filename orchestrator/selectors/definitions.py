@@ -9,10 +9,9 @@ from orchestrator.models import WorkflowVersion
 
 @lru_cache(maxsize=256)
 def undos_of_several_steps(*, version_id: int, checksum: str) -> frozenset[str]:
-    """Return the references of undo steps that share their undo with others.
+    """Return the references of undo and confirm steps whose keys carry them (saga-semantics §12).
 
-    Their keys carry the reference (saga-semantics §12). What a version says never changes, so the
-    answer holds.
+    What a version says never changes, so the answer holds.
     """
     stored = WorkflowVersion.objects.values_list("document", flat=True).get(
         pk=version_id, checksum=checksum
@@ -21,8 +20,5 @@ def undos_of_several_steps(*, version_id: int, checksum: str) -> frozenset[str]:
     if definition is None:
         return frozenset()
     return frozenset(
-        task.reference
-        for step in graph.inner_steps(definition.tasks)
-        if step.compensation is not None and len(step.compensation.tasks) > 1
-        for task in step.compensation.tasks
+        reference for step in graph.inner_steps(definition.tasks) for reference in step.keyed
     )

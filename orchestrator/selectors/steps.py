@@ -68,7 +68,7 @@ def _key(row: StepRun, *, several: Collection[str]) -> str:
     if row.direction == Direction.PROBE:
         return keys.probe_key(entry, row.round)
     if row.direction == Direction.CONFIRM:
-        return keys.confirm_key(entry)
+        return keys.confirm_key(entry, row.reference if row.reference in several else "")
     return keys.undo_key(entry, row.round, row.reference if row.reference in several else "")
 
 

@@ -200,13 +200,16 @@ def key_of(loaded: Loaded, run: StepRun) -> str:
         case Direction.PROBE:
             return keys.probe_key(entry_id, run.round)
         case Direction.CONFIRM:
-            return keys.confirm_key(entry_id)
+            return keys.confirm_key(entry_id, _shown(loaded, run))
         case Direction.COMPENSATION:
-            graph = load.graph_of_run(loaded, run)
-            owner = graph.nodes[graph.nodes[run.reference].owner]
-            compensation = owner.step.compensation
-            several = compensation is not None and len(compensation.tasks) > 1
-            return keys.undo_key(entry_id, run.round, run.reference if several else "")
+            return keys.undo_key(entry_id, run.round, _shown(loaded, run))
+
+
+def _shown(loaded: Loaded, run: StepRun) -> str:
+    """Return the reference of an attached step where its key carries it, else nothing."""
+    graph = load.graph_of_run(loaded, run)
+    owner = graph.nodes[graph.nodes[run.reference].owner]
+    return run.reference if run.reference in owner.step.keyed else ""
 
 
 def forward_key_of(execution_id: str, entry: StepRun) -> str:
@@ -236,4 +239,6 @@ def heartbeat(*, execution_id: str, run: StepRun) -> bool:
     advanced = advance.transit(inputs={execution_id: [item]})
     wanted = run.id not in advanced.refused
     view = advanced.loaded[execution_id].view if execution_id in advanced.loaded else None
-    return wanted and view is not None and view.state.value == "RUNNING"
+    if not wanted or view is None:
+        return False
+    return run.direction is not Direction.FORWARD or view.state.value == "RUNNING"

@@ -239,10 +239,14 @@ def idempotency_key(row: TaskRow) -> str:
         case Direction.PROBE:
             return keys.probe_key(entry_id, run.round)
         case Direction.CONFIRM:
-            return keys.confirm_key(entry_id)
+            return keys.confirm_key(entry_id, _shown(row))
         case Direction.COMPENSATION:
-            shared = run.reference in row.facts.shared_undos
-            return keys.undo_key(entry_id, run.round, run.reference if shared else "")
+            return keys.undo_key(entry_id, run.round, _shown(row))
+
+
+def _shown(row: TaskRow) -> str:
+    """Return the reference of an attached step where its key carries it, else nothing."""
+    return row.run.reference if row.run.reference in row.facts.shared_undos else ""
 
 
 def response_timeout(row: TaskRow) -> int:

@@ -1,6 +1,7 @@
 """People who must agree to an undo: what they are shown, and the rule that asks them (§6, §7)."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from datetime import datetime
 from typing import Any
 
 from orchestrator.engine import keys, roots
@@ -24,7 +25,7 @@ def sent(work: Work, node: Node, entry: StepRun) -> dict[str, Any] | None:
     graph = work.graph_of(entry.defined_by)
     if graph is None or compensation is None:
         return None
-    undo_node = graph.nodes[compensation.tasks[0].reference]
+    undo_node = graph.nodes[roots.undo_tasks(work, compensation, entry)[0].reference]
     values = roots.undo_roots(work, undo_node.roots, node, entry, None)
     if values is None:
         return None
@@ -51,6 +52,24 @@ def rule_asks(
     return bool(answer.error) or answer.value is not False
 
 
+def ask_to_skip(
+    work: Work, node: Node, entry: StepRun, undo_input: dict[str, Any], *, since: datetime
+) -> None:
+    """Ask the people of the undo to leave the effect: approving skips it (§10.3)."""
+    compensation = node.step.compensation
+    assert compensation is not None
+    said = compensation.approval.instructions
+    question = (
+        f"It is too late to undo this since {since.isoformat()}. "
+        "Approving leaves the effect as it is: the undo is skipped."
+    )
+    rule = replace(compensation.approval, amendable=(), instructions=f"{question} {said}".strip())
+    ask_people(work, replace(compensation, approval=rule), entry, undo_input)
+    asked = work.runs[entry.id].approval_id
+    if asked is not None and work.runs[entry.id].entry_state is EntryState.AWAITING_APPROVAL:
+        work.frontier["undo"].setdefault("skips", []).append(asked)
+
+
 def ask_people(
     work: Work, compensation: Compensation, entry: StepRun, undo_input: dict[str, Any]
 ) -> None:
@@ -61,7 +80,7 @@ def ask_people(
     asked = int(work.frontier.get("asked", 0)) + 1
     work.frontier["asked"] = asked
     approval_id = keys.derive_id(work.execution.id, "approval", entry.id, entry.round, asked)
-    task = compensation.tasks[0]
+    task = roots.undo_tasks(work, compensation, entry)[0]
     entry = work.change(entry, entry_state=EntryState.AWAITING_APPROVAL, approval_id=approval_id)
     work.tell("entry.awaiting_approval", entry, approval=approval_id)
     work.do(

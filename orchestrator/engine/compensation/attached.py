@@ -31,6 +31,44 @@ def runs_of(work: Work, entry: StepRun, direction: Direction) -> list[StepRun]:
     return sorted(found, key=lambda run: run.seq)
 
 
+def undo_runs(work: Work, entry: StepRun) -> list[StepRun]:
+    """Return the step runs of an entry's undo in its present round, of the one that is sent."""
+    node = work.node(entry)
+    undo = node.step.compensation if node else None
+    if undo is None:
+        return []
+    names = {task.reference for task in roots.undo_tasks(work, undo, entry)}
+    runs = runs_of(work, entry, Direction.COMPENSATION)
+    return [run for run in runs if run.reference in names]
+
+
+def take_back(work: Work, entry: StepRun) -> bool:
+    """Take back the undo of a READY entry unless it was taken; False if it must be loaded first.
+
+    The entry waits for its dispatch again.
+    """
+    undo = work.frontier["undo"]
+    if entry.id in undo["ready"]:
+        return True
+    if entry.id not in work.snapshot.attached:
+        work.needs.attached.add(entry.id)
+        return False
+    for run in runs_of(work, entry, Direction.COMPENSATION):
+        if run.state is StepState.SCHEDULED:
+            withdraw(work, run)
+    undo["ready"].append(entry.id)
+    return True
+
+
+def withdraw(work: Work, run: StepRun) -> None:
+    """Cancel an undo step that nobody has taken: what was sent so far stays as it is."""
+    if work.runs[run.id].state is StepState.CANCELLED:
+        return
+    work.frontier["undo"]["flight"] -= 1
+    run = work.change(run, state=StepState.CANCELLED, due_at=None, wake_at=None)
+    base.end_attempt(work, run)
+
+
 def enter(work: Work, owner: Node, entry: StepRun, reference: str) -> bool:
     """Begin an attached step; False if something must be loaded first."""
     graph = work.graph_of(entry.defined_by)

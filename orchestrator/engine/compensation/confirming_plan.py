@@ -10,7 +10,7 @@ from typing import Any
 
 from orchestrator.engine import roots
 from orchestrator.engine.commands import EndPlan
-from orchestrator.engine.compensation import plan
+from orchestrator.engine.compensation import deadline, plan, sealing
 from orchestrator.engine.definition.model import Script
 from orchestrator.engine.events import Event
 from orchestrator.engine.forward import finish, part
@@ -41,6 +41,7 @@ def begin(
     """Begin a plan that has been stored: at once, or when a person says so."""
     if not asks(work, trigger):
         work.move(ExecutionState.COMPENSATING)
+        deadline.begin(work)
         return
     work.frontier["confirm"] = {
         "hash": made.hash,
@@ -94,6 +95,7 @@ def _rule_asks(work: Work, waiting: dict[str, Any]) -> bool | None:
 def _start(work: Work) -> None:
     del work.frontier["confirm"]
     work.move(ExecutionState.COMPENSATING)
+    deadline.begin(work)
 
 
 def confirmed(work: Work, item: PlanConfirmed) -> None:
@@ -157,6 +159,7 @@ def _give_back(work: Work, run: StepRun, kept: str | None) -> None:
         state = EntryState.ARMED if is_known else EntryState.UNCERTAIN
     run = work.change(run, entry_state=state, undo_waits=0, undo_next=())
     work.tell("entry.unplanned", run, state=state.value)
+    sealing.reopen(work, run)
 
 
 def _end_of_forward(work: Work) -> ExecutionState:

@@ -35,7 +35,9 @@ def amended(entry: StepRun) -> dict[str, Any] | None:
 def _is_first(work: Work, node: Node, entry: StepRun) -> bool:
     owner = work.node(entry)
     compensation = owner.step.compensation if owner else None
-    return compensation is not None and compensation.tasks[0].reference == node.reference
+    if compensation is None:
+        return False
+    return roots.undo_tasks(work, compensation, entry)[0].reference == node.reference
 
 
 def original(work: Work, owner: Node, entry: StepRun) -> dict[str, Any] | None:
@@ -48,7 +50,7 @@ def original(work: Work, owner: Node, entry: StepRun) -> dict[str, Any] | None:
     graph = work.graph_of(entry.defined_by)
     if graph is None or compensation is None:
         return None
-    node = graph.nodes[compensation.tasks[0].reference]
+    node = graph.nodes[roots.undo_tasks(work, compensation, entry)[0].reference]
     values = roots.undo_roots(work, node.roots, owner, entry, None)
     if values is None:
         return None

@@ -4,7 +4,7 @@ from typing import Any
 
 from orchestrator.engine import keys, order
 from orchestrator.engine.commands import StorePlan
-from orchestrator.engine.compensation import confirming_plan, plan
+from orchestrator.engine.compensation import confirming_plan, plan, sealing
 from orchestrator.engine.events import Event
 from orchestrator.engine.forward import unknown
 from orchestrator.engine.snapshot import PlanView, StepRun
@@ -28,6 +28,7 @@ def begin_plan(
     if not work.snapshot.whole:
         work.needs.whole = True
         return False
+    sealing.seal_overdue(work)
     choosable = plan.CHOOSABLE_ON_REQUEST if on_request else plan.CHOOSABLE
     made = plan.make(work.runs, work.node, wanted=wanted, choosable=choosable)
     if work.needs or made.is_empty:
@@ -162,15 +163,16 @@ def place(work: Work, entry: StepRun, *, waits: int, following: tuple[str, ...])
         columns = {
             "round": entry.round + 1,
             "approval_id": None,
-            "entry_due_at": None,
             "undo_began_at": None,
         }
+    sealing.hold(work, entry)
     entry = work.change(
         entry,
         entry_state=EntryState.PLANNED,
         undo_waits=waits,
         undo_next=following,
         undo_attempts=0,
+        entry_due_at=None,
         entry_reason="",
         **columns,
     )

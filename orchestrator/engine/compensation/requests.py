@@ -1,9 +1,9 @@
-"""What people, the API and parents ask of a run: cancel, undo, pause (saga-semantics §5)."""
+"""What people, the API and parents ask of a run: cancel, undo (saga-semantics §5)."""
 
 from orchestrator.engine.compensation import confirming_plan, planning
-from orchestrator.engine.forward import direction, finish, part, resuming, stopping
-from orchestrator.engine.snapshot import Cancelled, ParentSpoke, PauseSet, UndoRequested
-from orchestrator.engine.states import EntryState, ExecutionState, ForwardResult, StepState
+from orchestrator.engine.forward import direction, finish, part, stopping
+from orchestrator.engine.snapshot import Cancelled, ParentSpoke, UndoRequested
+from orchestrator.engine.states import EntryState, ExecutionState, ForwardResult
 from orchestrator.engine.work import Stop, Work
 
 _LIVE = (EntryState.ARMED, EntryState.UNCERTAIN)
@@ -111,16 +111,3 @@ def undo_requested(work: Work, item: UndoRequested) -> None:
     if began:
         # The person has answered: there is no dead end to come back to (§11).
         work.frontier.pop("stop", None)
-
-
-def pause(work: Work, item: PauseSet) -> None:
-    """Set or lift the flag; what waits for a worker is not rung for while it is set."""
-    if not work.all_in_motion():
-        return
-    stopping.pause(work, paused=item.paused, actor=item.actor)
-    if not item.paused:
-        resuming.ring_again(work)
-        return
-    for run in work.unsettled():
-        if run.state in (StepState.SCHEDULED, StepState.RETRY_WAIT) and run.queue:
-            work.change(run, wake_at=None, rings=0)

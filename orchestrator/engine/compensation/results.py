@@ -2,7 +2,17 @@
 
 from typing import Any, assert_never
 
-from orchestrator.engine.compensation import attached, settling, undo
+from orchestrator.engine.compensation import (
+    attached,
+    children,
+    closing,
+    confirm_hooks,
+    sealing,
+    settling,
+    timers,
+    tries,
+    undo,
+)
 from orchestrator.engine.definition.graph import Node
 from orchestrator.engine.forward import attempts, unknown
 from orchestrator.engine.outcomes import Failed, Outcome, Succeeded, Unknown, Waiting
@@ -63,7 +73,10 @@ def _failed(work: Work, run: StepRun, reason: str, *, terminal: bool) -> None:
         # A probe that fails does not know; the next way is taken (saga-semantics §3).
         base.settle(work, run, StepState.FAILED, reason=reason, error_class="FAILED")
         return
-    undo.attempt_failed(work, run, reason=reason, terminal=terminal)
+    if run.direction is Direction.CONFIRM:
+        confirm_hooks.attempt_failed(work, run, reason=reason, terminal=terminal)
+        return
+    tries.attempt_failed(work, run, reason=reason, terminal=terminal)
 
 
 def _unknown(work: Work, run: StepRun, reason: str) -> None:
@@ -105,6 +118,8 @@ def returned(work: Work, run: StepRun) -> None:
             undo.returned(work, run)
         case Direction.PROBE:
             _probe_returned(work, run)
+        case Direction.CONFIRM:
+            confirm_hooks.returned(work, run)
         case _:
             return
 
@@ -142,12 +157,12 @@ def child_reported(work: Work, item: ChildReported) -> None:
         return
     if run.state is StepState.WAITING:
         _child_ended(work, run, item)
-    elif undo.is_cascading(work, run):
-        undo.go_on_after_child(work, run)
-    elif not undo.follows_child(work, run):
+    elif children.is_cascading(work, run):
+        children.go_on_after_child(work, run)
+    elif not children.follows_child(work, run):
         return
     elif run.entry_state is EntryState.RUNNING:
-        undo.child_undone(work, run, item.state, item.live)
+        children.child_undone(work, run, item.state, item.live)
     elif run.entry_state is EntryState.ARMED and item.state in _UNDONE:
         # The child was undone by itself; the entry ends as the child ended (saga-semantics §3).
         undone = item.state is ExecutionState.COMPENSATED
@@ -218,6 +233,9 @@ def verdict(work: Work, item: VerdictReached) -> None:
         return
     by = {"by": item.actor, "reason": item.reason}
     match item.verdict:
+        case "APPROVED" if closing.is_waived(work, item.approval_id):
+            settling.settle_entry(work, entry, EntryState.SKIPPED, **by)
+            work.change(entry, entry_reason=item.reason)
         case "APPROVED":
             undo.approved(work, entry)
         case "SKIP":
@@ -229,13 +247,21 @@ def verdict(work: Work, item: VerdictReached) -> None:
             work.refused.append(entry.id)
 
 
-def entry_due(work: Work, entry_id: str) -> None:
-    """Take the due moment of a delayed entry."""
+def entry_due(work: Work, entry_id: str, purpose: str) -> None:
+    """Take a time of an entry that has come: the first or the last at which it may be sent."""
     entry = work.run(entry_id)
-    if entry is None or entry.entry_state is not EntryState.DELAYED:
-        return
-    if entry.entry_due_at is not None and entry.entry_due_at <= work.now:
-        undo.ready(work, entry)
+    if entry is not None and "undo" in work.frontier:
+        timers.fired(work, entry, purpose)
+        undo.look_at_clock(work, entry)
+
+
+def follow_variables(work: Work) -> None:
+    """Move every business time that a change of the run's variables moves (invariant 40)."""
+    sealing.follow_variables(work)
+    for key in timers.timed_entries(work):
+        entry = work.run(key)
+        if entry is not None:
+            undo.look_at_clock(work, entry)
 
 
 def probe(work: Work, run: StepRun) -> bool:

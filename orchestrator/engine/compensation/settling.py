@@ -2,10 +2,13 @@
 
 from typing import Any
 
+from orchestrator.engine.compensation import timers
 from orchestrator.engine.snapshot import StepRun
 from orchestrator.engine.states import EntryState
 from orchestrator.engine.steps import entry as ledger
 from orchestrator.engine.work import Work
+
+_BEFORE_READY = (EntryState.PLANNED, EntryState.AWAITING_APPROVAL, EntryState.DELAYED)
 
 
 def give_up(work: Work, entry: StepRun, reason: str) -> None:
@@ -18,7 +21,7 @@ def give_up(work: Work, entry: StepRun, reason: str) -> None:
 
 def fail_entry(work: Work, entry: StepRun, reason: str) -> None:
     """Mark an entry COMPENSATION_FAILED."""
-    if entry.entry_state is EntryState.PLANNED:
+    if entry.entry_state in _BEFORE_READY:
         entry = work.change(entry, entry_state=EntryState.READY)
     entry = work.change(entry, entry_state=EntryState.COMPENSATION_FAILED, entry_reason=reason)
     work.tell("entry.compensation_failed", entry, reason=reason[:500])
@@ -38,8 +41,7 @@ def settle_entry(work: Work, entry: StepRun, state: EntryState, **data: Any) -> 
             return
     entry = work.change(entry, entry_state=state)
     work.tell(f"entry.{state.value.lower()}", entry, **data)
-    if entry.entry_due_at is not None:
-        work.forget("ENTRY", entry.id)
+    timers.forget(work, entry)
     undo = work.frontier.get("undo")
     if undo is not None:
         undo["left"] -= 1

@@ -2,10 +2,21 @@
 
 from typing import Any
 
-from orchestrator.engine import retry
+from orchestrator.engine import roots
 from orchestrator.engine.canonical import digest
-from orchestrator.engine.commands import EndPlan, SendNotice
-from orchestrator.engine.compensation import asking, attached, inputs, late, ownership, settling
+from orchestrator.engine.commands import EndPlan
+from orchestrator.engine.compensation import (
+    asking,
+    attached,
+    children,
+    deadline,
+    inputs,
+    late,
+    ownership,
+    settling,
+    timing,
+)
+from orchestrator.engine.compensation.timing import Turn
 from orchestrator.engine.definition.graph import Node
 from orchestrator.engine.definition.model import Compensation, UndoPolicy
 from orchestrator.engine.expressions.limits import ExpressionTooLarge
@@ -13,12 +24,10 @@ from orchestrator.engine.forward import direction, finish, part
 from orchestrator.engine.snapshot import StepRun
 from orchestrator.engine.states import (
     STUCK_ENTRIES,
-    Direction,
     EntryState,
     ExecutionState,
     StepState,
 )
-from orchestrator.engine.steps import base
 from orchestrator.engine.steps import entry as ledger
 from orchestrator.engine.work import Work
 
@@ -29,7 +38,6 @@ _MOVING = (
     EntryState.RUNNING,
     EntryState.RETRY_WAIT,
 )
-SETTLE_DELAY = 30
 _NO_OUTPUT = "The undo reads the output of its step, which nobody knows. Amend its input."
 
 
@@ -69,10 +77,10 @@ def _admit(work: Work, entry: StepRun) -> bool:
 
 def _evaluate(work: Work, node: Node, entry: StepRun) -> None:
     compensation = node.step.compensation
-    if compensation is None or follows_child(work, entry):
+    if compensation is None or children.follows_child(work, entry):
         # The entry stands for the child's plan (T6): the node has no undo of its own, or the child,
         # which did not complete, is no black box.
-        _undo_child(work, entry)
+        children.undo_child(work, entry)
         return
     if inputs.lacks_output(node, entry):
         settling.fail_entry(work, entry, _NO_OUTPUT)
@@ -80,6 +88,15 @@ def _evaluate(work: Work, node: Node, entry: StepRun) -> None:
     if compensation.policy is UndoPolicy.MANUAL:
         settling.to_manual(work, entry, reason=compensation.approval.instructions)
         return
+    turn = timing.consider(work, node, entry)
+    if turn is not Turn.NONE:
+        _agree(work, node, work.runs[entry.id])
+
+
+def _agree(work: Work, node: Node, entry: StepRun) -> None:
+    """Let the policy say who must agree before an undo is sent (§6)."""
+    compensation = node.step.compensation
+    assert compensation is not None
     if compensation.policy is UndoPolicy.AUTOMATIC:
         _delay_or_ready(work, node, entry)
         return
@@ -106,27 +123,45 @@ def _sent(work: Work, node: Node, entry: StepRun) -> dict[str, Any] | None:
 
 
 def _delay_or_ready(work: Work, node: Node, entry: StepRun) -> None:
-    """Hold an undo of an unknown outcome back until the call cannot land any more (§3, point 3)."""
-    if entry.state is StepState.UNKNOWN and entry.entry_due_at is None:
-        delay = settle_delay(work, node, entry)
-        due_at = (entry.ended_at or work.now) + (work.later(delay) - work.now)
-        if due_at > work.now:
-            entry = work.change(entry, entry_state=EntryState.DELAYED, entry_due_at=due_at)
-            work.wake_at("ENTRY", due_at, entry.id)
-            work.tell("entry.delayed", entry, until=due_at.isoformat())
-            return
-    ready(work, entry)
+    """Hold an undo back until its time has come (saga-semantics §3 point 3, §10.2)."""
+    turn = timing.consider(work, node, entry)
+    if turn is Turn.EARLY:
+        entry = work.change(entry, entry_state=EntryState.DELAYED)
+        entry = timing.hold(work, node, entry)
+        until = entry.entry_due_at.isoformat() if entry.entry_due_at else None
+        work.tell("entry.delayed", entry, until=until)
+    elif turn is Turn.ALTERNATE:
+        _agree(work, node, work.runs[entry.id])
+    elif turn is Turn.GO:
+        timing.hold(work, node, entry)
+        ready(work, entry)
 
 
-def settle_delay(work: Work, node: Node, entry: StepRun) -> float:
-    """Return `unknownSettleDelaySeconds`, or the larger of 30 s and the attempt's timeout."""
-    said = work.graph.definition.saga.unknown_settle_delay_seconds
-    if said is not None:
-        return said
-    policy = base.task_policy(work, node)
-    is_call = entry.type == "HTTP"
-    own = base.deadline_seconds(policy, entry) if is_call else policy.timeout_seconds
-    return max(SETTLE_DELAY, own)
+def look_at_clock(work: Work, entry: StepRun) -> None:
+    """Look again at the times of an entry that waits: one has come, or has moved (§10.2)."""
+    node = work.node(entry)
+    if node is None or entry.entry_state not in (EntryState.DELAYED, EntryState.READY):
+        return
+    if entry.entry_state is EntryState.READY:
+        _may_go(work, node, entry)
+        return
+    turn = timing.consider(work, node, entry)
+    if turn is Turn.ALTERNATE:
+        _agree(work, node, work.runs[entry.id])
+    elif turn is not Turn.NONE:
+        entry = timing.hold(work, node, entry)
+        if turn is Turn.GO:
+            ready(work, entry)
+
+
+def _may_go(work: Work, node: Node, entry: StepRun) -> bool:
+    """Tell whether the clock lets a READY entry be sent now; held back, it waits in its place."""
+    turn = timing.consider(work, node, entry)
+    if turn is Turn.ALTERNATE:
+        _agree(work, node, work.runs[entry.id])
+    elif turn is not Turn.NONE:
+        timing.hold(work, node, entry)
+    return turn is Turn.GO
 
 
 def approved(work: Work, entry: StepRun) -> None:
@@ -140,7 +175,9 @@ def ready(work: Work, entry: StepRun) -> None:
     """Let an entry be dispatched as soon as there is room."""
     entry = work.change(entry, entry_state=EntryState.READY)
     work.tell("entry.ready", entry)
-    work.frontier["undo"]["ready"].append(entry.id)
+    waiting = work.frontier["undo"]["ready"]
+    if entry.id not in waiting:
+        waiting.append(entry.id)
 
 
 def _dispatch_ready(work: Work, undo: dict[str, Any]) -> None:
@@ -165,10 +202,12 @@ def _dispatch_ready(work: Work, undo: dict[str, Any]) -> None:
 
 
 def _may_be_sent(work: Work, entry: StepRun) -> bool:
-    """Refuse an undo that would harm another run, or be called with holes (§2.3, §8)."""
+    """Hold an undo to its times; refuse one that would harm another run or has holes (§8, §10)."""
     node = work.node(entry)
+    if node is None or not _may_go(work, node, entry):
+        return False
     refused = ownership.refusal(work, entry)
-    if node is None or refused is None:
+    if refused is None:
         return False
     if not refused and inputs.lacks_output(node, entry):
         refused = _NO_OUTPUT
@@ -236,9 +275,7 @@ def still_approved(work: Work, run: StepRun) -> bool:
     if _may_be_sent(work, entry) and (needs_nobody or _approval_holds(work, entry)):
         return True
     if not work.needs and work.runs[entry.id].entry_state is not EntryState.READY:
-        work.frontier["undo"]["flight"] -= 1
-        run = work.change(run, state=StepState.CANCELLED, due_at=None, wake_at=None)
-        base.end_attempt(work, run)
+        attached.withdraw(work, run)
     return False
 
 
@@ -251,17 +288,15 @@ def _dispatch(work: Work, entry: StepRun) -> bool:
     if entry.id not in work.snapshot.attached:
         work.needs.attached.add(entry.id)
         return False
-    unfinished = [
-        run
-        for run in attached.runs_of(work, entry, Direction.COMPENSATION)
-        if run.state in (StepState.FAILED, StepState.CANCELLED)
-    ]
-    if node.step.compensation.cascade and not attached.runs_of(work, entry, Direction.COMPENSATION):
+    sent = attached.undo_runs(work, entry)
+    unfinished = [run for run in sent if run.state in (StepState.FAILED, StepState.CANCELLED)]
+    if node.step.compensation.cascade and not sent:
         work.frontier["undo"].setdefault("cascading", []).append(entry.id)
-        _undo_child(work, entry)
+        children.undo_child(work, entry)
         return not work.needs
     if not unfinished:
-        return attached.enter(work, node, entry, node.step.compensation.tasks[0].reference)
+        first = roots.undo_tasks(work, node.step.compensation, entry)[0]
+        return attached.enter(work, node, entry, first.reference)
     return attached.begin_again(work, node, entry, unfinished[-1])
 
 
@@ -289,84 +324,6 @@ def returned(work: Work, run: StepRun) -> None:
     work.frontier["undo"]["flight"] -= 1
 
 
-def attempt_failed(work: Work, run: StepRun, *, reason: str, terminal: bool) -> None:
-    """Decide whether a failed or unknown undo attempt is made again: own policy, own count (§9)."""
-    entry = work.run(run.compensates or "")
-    node = work.node(entry) if entry else None
-    compensation = node.step.compensation if node else None
-    if entry is None or node is None or compensation is None:
-        return
-    policy = compensation.retry
-    tried = entry.undo_attempts + 1
-    entry = work.change(entry, undo_attempts=tried)
-    began = entry.undo_began_at or work.now
-    over = (work.now - began).total_seconds() >= policy.total_timeout_seconds
-    error = "FAILED_TERMINAL" if terminal else "FAILED"
-    if terminal or over or tried >= policy.maximum_attempts:
-        run = work.change(run, reason=reason, error_class=error)
-        base.settle(work, run, StepState.FAILED, reason=reason, error_class=error)
-        return
-    delay = retry.undo_delay(policy, tried, run.attempt_id)
-    base.try_again(work, run, delay, state=StepState.RETRY_WAIT, reason=reason, error_class=error)
-    if entry.entry_state is EntryState.READY:
-        entry = ledger.begin_running(work, entry)
-    entry = work.change(entry, entry_state=EntryState.RETRY_WAIT)
-    work.tell("entry.retry_wait", entry, tried=tried, reason=reason[:500])
-
-
-# ---- children --------------------------------------------------------------------------------
-
-
-def follows_child(work: Work, entry: StepRun) -> bool:
-    """Tell whether an entry ends as its child ends; a completed black box has its own undo."""
-    node = work.node(entry)
-    if entry.child_id is None or node is None:
-        return False
-    return not node.has_undo or entry.state is not StepState.COMPLETED
-
-
-def is_cascading(work: Work, entry: StepRun) -> bool:
-    """Tell whether the child's own entries are being undone first (`cascade`)."""
-    return entry.id in (work.frontier.get("undo") or {}).get("cascading", ())
-
-
-def go_on_after_child(work: Work, entry: StepRun) -> None:
-    """Begin the undo of a step whose child has been undone first (`cascade`)."""
-    node = work.node(entry)
-    if node is None or node.step.compensation is None:
-        return
-    if attached.enter(work, node, entry, node.step.compensation.tasks[0].reference):
-        work.frontier["undo"]["cascading"].remove(entry.id)
-
-
-def _undo_child(work: Work, entry: StepRun) -> None:
-    """Have a completed child undone; the entry follows the child (saga-semantics §3)."""
-    current = work.active_plan()
-    if current is None or entry.child_id is None or work.execution.paused:
-        return
-    child_id = entry.child_id
-    entry = ledger.begin_running(work, entry)
-    work.tell("entry.running", entry)
-    work.do(
-        SendNotice(
-            execution_id=child_id,
-            kind="UNDO",
-            data={"reason": current.reason, "by": current.triggered_by},
-        )
-    )
-
-
-def child_undone(work: Work, entry: StepRun, state: ExecutionState, live: int) -> None:
-    """Settle the entry of a sub-workflow as its child has ended."""
-    if state is ExecutionState.PARTIALLY_COMPENSATED or live:
-        # It ended with effects that nobody can undo any more (sealed, say): they are left.
-        settled = EntryState.SKIPPED
-    else:
-        undone = state is ExecutionState.COMPENSATED
-        settled = EntryState.COMPENSATED if undone else EntryState.VOID
-    settling.settle_entry(work, entry, settled)
-
-
 # ---- the end ---------------------------------------------------------------------------------
 
 
@@ -375,6 +332,7 @@ def _finish(work: Work) -> None:
     undo = work.frontier.pop("undo")
     work.do(EndPlan(id=undo["plan"], state="SETTLED"))
     work.plan = None
+    deadline.end(work)
     if work.in_state(ExecutionState.NEEDS_ATTENTION):
         work.move(ExecutionState.COMPENSATING)
     if "part" in work.frontier:

@@ -318,7 +318,9 @@ def _undo_roots(step: Step) -> frozenset[str]:
 def _undo_reads_output(step: Step) -> bool:
     if step.compensation is None:
         return False
-    templates: list[JSONValue] = [dict(task.inputs) for task in step.compensation.tasks]
+    undo = step.compensation
+    templates: list[JSONValue] = [dict(task.inputs) for task in (*undo.tasks, *undo.alternate)]
+    templates += [moment.at for moment in (undo.not_before, undo.not_after) if moment is not None]
     return any(
         path[0] == step.reference and (len(path) == 1 or path[1] == "output")
         for path in mapping.reads(templates)

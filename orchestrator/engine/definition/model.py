@@ -270,6 +270,19 @@ class Step:
     carried: Mapping[str, str] = field(default_factory=dict)
     """Pointers of the saga keys that stand in the carrier and not in the task."""
 
+    @property
+    def keyed(self) -> frozenset[str]:
+        """References of undo and confirm steps whose key carries the reference (§12).
+
+        Those that share their undo or hook with others, and those of the other undo: what the
+        first one was answered must not be taken for an answer to it.
+        """
+        undo = self.compensation
+        sequences = [self.confirm if len(self.confirm) > 1 else ()]
+        if undo is not None:
+            sequences += [undo.tasks if len(undo.tasks) > 1 else (), undo.alternate]
+        return frozenset(task.reference for sequence in sequences for task in sequence)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:

@@ -89,6 +89,8 @@ def check_reads(visit: Visit, known: frozenset[str], problems: Problems) -> None
     allowed = known | EVERYWHERE | (BESIDE_A_STEP if visit.role != "forward" else frozenset())
     for path, template in templates_of(step):
         check_templates(template, path, allowed, step.reference, problems)
+    for path, template in times_of(step):
+        check_templates(template, path, allowed | BESIDE_A_STEP, step.reference, problems)
 
 
 def templates_of(step: Step) -> Iterator[tuple[str, JSONValue]]:
@@ -107,14 +109,19 @@ def templates_of(step: Step) -> Iterator[tuple[str, JSONValue]]:
     if step.amount is not None:
         yield pointer(saga_pointer(step, "amount"), "value"), step.amount.value
         yield pointer(saga_pointer(step, "amount"), "currency"), step.amount.currency
-    if step.compensation is not None:
-        place = saga_pointer(step, "compensation")
-        for key, moment in (
-            ("notBefore", step.compensation.not_before),
-            ("notAfter", step.compensation.not_after),
-        ):
-            if moment is not None:
-                yield pointer(place, key, "at"), moment.at
+
+
+def times_of(step: Step) -> Iterator[tuple[str, JSONValue]]:
+    """Give the templates of the business times of a step's undo; they read what the undo reads."""
+    if step.compensation is None:
+        return
+    place = saga_pointer(step, "compensation")
+    times = {"notBefore": step.compensation.not_before, "notAfter": step.compensation.not_after}
+    for key, moment in times.items():
+        if moment is not None:
+            yield pointer(place, key, "at"), moment.at
+            yield pointer(place, key, "lead"), moment.lead
+            yield pointer(place, key, "zone"), moment.zone
 
 
 def check_templates(

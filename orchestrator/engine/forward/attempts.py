@@ -98,7 +98,10 @@ def lease_end(work: Work, policy: TaskPolicy, run: StepRun) -> datetime | None:
         return work.later(attached_deadline(work, run) + base.LEASE_GRACE)
     if run.queue:
         return work.later(base.deadline_seconds(policy, run) + base.LEASE_GRACE)
-    moments = [limit.at for limit in watch.limits(policy, run) if limit.at > work.now]
+    if work.execution.paused:
+        # Paused time does not count for timeouts; the end of the pause sets them.
+        return None
+    moments = [limit.at for limit in watch.limits(work, policy, run) if limit.at > work.now]
     return min(moments, default=None)
 
 

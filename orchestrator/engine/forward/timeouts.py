@@ -35,7 +35,11 @@ def step_due(work: Work, node: Node, run: StepRun) -> None:
         return
     if run.direction is not Direction.FORWARD:
         return
-    passed = [limit for limit in watch.limits(policy, run) if limit.at <= work.now]
+    if work.execution.paused:
+        # The end of the pause sets the clock of attempts again (saga-semantics §10.6).
+        _look_again(work, node, policy, run, alerted=True)
+        return
+    passed = [limit for limit in watch.limits(work, policy, run) if limit.at <= work.now]
     binding = [limit for limit in passed if limit.policy is not TimeoutPolicy.ALERT_ONLY]
     if binding:
         attempts.time_out(work, node, run, binding[0].name, binding[0].policy)
@@ -61,7 +65,7 @@ def _look_again(work: Work, node: Node, policy: TaskPolicy, run: StepRun, *, ale
     elif run.queue or not alerted:
         attempts.lose(work, node, run)
     else:
-        later = [limit.at for limit in watch.limits(policy, run) if limit.at > work.now]
+        later = [limit.at for limit in watch.limits(work, policy, run) if limit.at > work.now]
         work.change(run, due_at=min(later, default=None))
 
 

@@ -9,6 +9,7 @@ from orchestrator.engine.expressions import mapping
 from orchestrator.engine.expressions.limits import ExpressionTooLarge
 from orchestrator.engine.snapshot import JSONObject, StepRun
 from orchestrator.engine.states import Direction, EntryState, StepState
+from orchestrator.engine.steps import windows
 from orchestrator.engine.work import Work
 
 LONGEST_ID = 255
@@ -45,7 +46,8 @@ def after(
     if run.entry_state not in _UNDECIDED:
         return effect
     if state is StepState.COMPLETED:
-        return {"entry_state": EntryState.ARMED, **effect, **_frozen(work, run, output)}
+        armed = {"entry_state": EntryState.ARMED, **effect, **_frozen(work, run, output)}
+        return armed | _window(work, run, output)
     if state is StepState.UNKNOWN or (state is not StepState.CANCELLED and partial):
         uncertain = {"entry_state": EntryState.UNCERTAIN, **effect, **_frozen(work, run, output)}
         return uncertain if run.entry_state is EntryState.TENTATIVE else {}
@@ -57,6 +59,14 @@ def after(
     ):
         return {"entry_state": EntryState.VOID}
     return {}
+
+
+def _window(work: Work, run: StepRun, output: JSONObject | None) -> dict[str, Any]:
+    """Say how long the step can be undone, where its author has (saga-semantics §10.4)."""
+    node = work.node(run)
+    if node is None or not (node.step.window or node.step.confirm):
+        return {}
+    return windows.armed(work, node, run, output)
 
 
 def _frozen(work: Work, run: StepRun, output: JSONObject | None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from orchestrator.engine.definition.model import TaskPolicy, TimeoutPolicy
 from orchestrator.engine.snapshot import StepRun
 from orchestrator.engine.states import Direction, StepState
+from orchestrator.engine.steps import pauses
 from orchestrator.engine.work import Work
 
 STARTED_BY_TIMER = frozenset({"SUB_WORKFLOW", "WAIT", "HUMAN"})
@@ -21,15 +22,18 @@ class Limit:
     policy: TimeoutPolicy
 
 
-def limits(policy: TaskPolicy, run: StepRun) -> list[Limit]:
-    """Return the timeouts that count in the state that a forward step run is in."""
+def limits(work: Work, policy: TaskPolicy, run: StepRun) -> list[Limit]:
+    """Return the timeouts that count in the state that a forward step run is in.
+
+    Paused time does not count for them (saga-semantics §10.6).
+    """
     found: list[Limit] = []
 
     def add(
         name: str, since: datetime | None, seconds: float, then: TimeoutPolicy | None = None
     ) -> None:
         if since and seconds:
-            moment = since + timedelta(seconds=seconds)
+            moment = since + timedelta(seconds=seconds) + pauses.since(work, since)
             found.append(Limit(name=name, at=moment, policy=then or policy.timeout_policy))
 
     add("totalTimeoutSeconds", run.first_scheduled_at, policy.total_timeout_seconds)
@@ -46,6 +50,16 @@ def limits(policy: TaskPolicy, run: StepRun) -> list[Limit]:
     return found
 
 
+def resume(work: Work, policy: TaskPolicy, run: StepRun) -> None:
+    """Watch a step run again after a pause: also for a moment that has passed meanwhile."""
+    is_forward = run.direction is Direction.FORWARD
+    moments = [limit.at for limit in limits(work, policy, run)] if is_forward else []
+    if run.type in STARTED_BY_TIMER and run.due_at is not None:
+        moments.append(run.due_at)
+    if moments:
+        work.wake_at("STEP", max(work.now, min(moments)), run.id)
+
+
 def watch(work: Work, policy: TaskPolicy, run: StepRun, *, also: datetime | None = None) -> None:
     """Set the timer of a step run that nobody holds a lease on: its first timeout to come.
 
@@ -58,7 +72,7 @@ def watch(work: Work, policy: TaskPolicy, run: StepRun, *, also: datetime | None
     moments = [also] if also else []
     if run.state is StepState.RETRY_WAIT and run.type in STARTED_BY_TIMER and run.due_at:
         moments.append(run.due_at)
-    if run.direction is Direction.FORWARD:
-        moments += [limit.at for limit in limits(policy, run) if limit.at > work.now]
+    if run.direction is Direction.FORWARD and not work.execution.paused:
+        moments += [limit.at for limit in limits(work, policy, run) if limit.at > work.now]
     if moments:
         work.wake_at("STEP", min(moments), run.id)

@@ -193,6 +193,8 @@ class Player:
         assert step.approval_id is not None
         if verdict == "APPROVED":
             self.approved.add(step.approval_id)
+        else:
+            self.world.stale_approvals.add(step.approval_id)
         return VerdictReached(
             entry_id=step.id, approval_id=step.approval_id, verdict=verdict, actor="ann"
         )
