@@ -21,7 +21,7 @@ from orchestrator.services.errors import Conflict, Invalid, NotFound
 from orchestrator.services.executions import cancel_execution
 from orchestrator.services.locked import apply_locked, find_locked, problem, require_reason
 from orchestrator.services.retrying import retried
-from orchestrator.store import load
+from orchestrator.store import clock, load
 from orchestrator.store.load import Loaded
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ def _planned(loaded: Loaded, wanted: Collection[str] | None = None) -> plan.Plan
         lambda run: _node(loaded, run),
         wanted=wanted,
         choosable=choosable,
+        now=clock.now(),
     )
 
 

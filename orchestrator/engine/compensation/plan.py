@@ -5,15 +5,17 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from orchestrator.engine import order
 from orchestrator.engine.canonical import digest
 from orchestrator.engine.definition.graph import Node
-from orchestrator.engine.definition.model import EffectClass
+from orchestrator.engine.definition.model import EffectClass, Moment
 from orchestrator.engine.snapshot import StepRun
 from orchestrator.engine.states import Direction, EntryState, StepState
+from orchestrator.engine.steps import windows
 
 NodeOf = Callable[[StepRun], Node | None]
 
@@ -47,6 +49,7 @@ def make(
     *,
     wanted: Collection[str] | None = None,
     choosable: Collection[EntryState] = CHOOSABLE,
+    now: datetime | None = None,
 ) -> Plan:
     """Select what is undone.
 
@@ -55,9 +58,14 @@ def make(
         node_of: Gives the step of a step run.
         wanted: Only these entries, or None for all that can be undone.
         choosable: Entry states that may be chosen.
+        now: What has been over by then is left out, though nobody has sealed it yet.
     """
     forward = {run.id: run for run in runs.values() if run.direction is Direction.FORWARD}
-    live = {run.id: run for run in forward.values() if run.entry_state in choosable}
+    live = {
+        run.id: run
+        for run in forward.values()
+        if run.entry_state in choosable and not (now and windows.is_overdue(run, now))
+    }
     chosen = live if wanted is None else {key: live[key] for key in wanted if key in live}
     nodes = {run.id: node_of(run) for run in forward.values()}
     independent = {key for key in chosen if _compensation(nodes[key], "independent")}
@@ -131,8 +139,23 @@ def _entry(run: StepRun, node: Node | None) -> dict[str, Any]:
         "outcome": "UNKNOWN" if run.state is StepState.UNKNOWN else "COMPLETED",
         "amount": run.amount,
         "task": _task_name(node),
+        **_times(node),
         "snapshotHash": digest([run.id, run.state.value, run.settle_seq, run.attempt]),
     }
+
+
+def _times(node: Node | None) -> dict[str, Any]:
+    """Return the business times of an undo as they are declared; most have none (§10.2)."""
+    declared: dict[str, Moment | None] = {
+        "notBefore": _compensation(node, "not_before"),
+        "notAfter": _compensation(node, "not_after"),
+    }
+    found: dict[str, Any] = {}
+    for name, moment in declared.items():
+        if moment is not None:
+            written = {"at": moment.at, "lead": moment.lead, "zone": moment.zone}
+            found[name] = {key: value for key, value in written.items() if value is not None}
+    return found
 
 
 def _task_name(node: Node | None) -> str | None:

@@ -6,7 +6,6 @@ of a pause (§10.6).
 """
 
 from collections.abc import Iterable
-from datetime import datetime
 
 from orchestrator.engine.compensation import confirm_hooks
 from orchestrator.engine.definition.durations import MalformedTime
@@ -19,12 +18,6 @@ from orchestrator.engine.work import Work
 
 AT_ONCE = 100
 """Entries sealed in one decision when a run is completed; the rest follows by a timer."""
-
-
-def is_overdue(run: StepRun, now: datetime) -> bool:
-    """Tell whether the window of an entry has closed, though nobody has sealed it yet."""
-    is_armed = run.entry_state is EntryState.ARMED
-    return is_armed and run.entry_due_at is not None and run.entry_due_at <= now
 
 
 def window_due(work: Work, entry_id: str) -> None:
@@ -44,7 +37,7 @@ def window_due(work: Work, entry_id: str) -> None:
 def seal_overdue(work: Work) -> None:
     """Seal what is over before a plan is made, should its timer be late (invariant 41)."""
     for run in list(work.runs.values()):
-        entry = work.run(run.id) if is_overdue(run, work.now) else None
+        entry = work.run(run.id) if windows.is_overdue(run, work.now) else None
         if entry is not None:
             work.forget(windows.PURPOSE, entry.id)
             _seal(work, entry)

@@ -35,11 +35,12 @@ def instant(at: JSONValue, *, zone: JSONValue = "UTC", lead: JSONValue = None) -
     Raises:
         MalformedTime: a part is missing, or no moment, zone or duration.
     """
-    named = parse_zone(_text(zone, "the name of a time zone"))
+    name = _text(zone, "the name of a time zone")
+    named = UTC if name == "UTC" else parse_zone(name)
     text = _text(at, "a moment such as 2026-03-01T14:30:00Z")
     before = timedelta() if lead is None else parse_duration(_text(lead, "a duration"))
     moment = parse_moment(text, named).replace(fold=0)
-    is_wall_time = moment.tzinfo is named and named is not UTC and not isinstance(named, timezone)
+    is_wall_time = moment.tzinfo is named and not isinstance(named, timezone)
     try:
         return Instant(moment.astimezone(UTC) - before, is_wall_time)
     except OverflowError:

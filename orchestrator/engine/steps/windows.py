@@ -14,6 +14,7 @@ from orchestrator.engine.definition.moments import closing
 from orchestrator.engine.expressions import mapping
 from orchestrator.engine.expressions.limits import ExpressionTooLarge
 from orchestrator.engine.snapshot import JSONObject, StepRun
+from orchestrator.engine.states import EntryState
 from orchestrator.engine.work import Work
 
 PURPOSE = "WINDOW"
@@ -79,3 +80,9 @@ def follows_variables(node: Node) -> bool:
     """Tell whether the window is read from run variables, so that a change of them moves it."""
     read = mapping.reads(node.step.window)
     return any(path[:2] == VARIABLES[: len(path)] for path in read) or (mapping.ANY_ROOT,) in read
+
+
+def is_overdue(run: StepRun, now: datetime) -> bool:
+    """Tell whether the window of an entry has closed, though nobody has sealed it yet."""
+    is_armed = run.entry_state is EntryState.ARMED
+    return is_armed and run.entry_due_at is not None and run.entry_due_at <= now
