@@ -1,0 +1,63 @@
+"""What the model looks at: one run at one moment, as an outsider may see it."""
+
+import dataclasses
+from collections.abc import Mapping
+
+from tests.model.paths import Place
+
+TERMINAL = frozenset(
+    {"COMPLETED", "FAILED", "TIMED_OUT", "TERMINATED", "COMPENSATED", "PARTIALLY_COMPENSATED"}
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class SeenStep:
+    """A step run; `attempts` counts the ones ever made, `key` is what its calls carry."""
+
+    id: str
+    place: Place
+    epoch: int
+    state: str
+    attempts: int
+    key: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class SeenEntry:
+    """A ledger entry; `of` is its step run, `snapshot` what was frozen when that settled."""
+
+    id: str
+    of: str
+    place: Place
+    state: str
+    round: int
+    attempts: int
+    snapshot: object
+    policy: str
+
+
+@dataclasses.dataclass(frozen=True)
+class SeenPlan:
+    """The plan in force: entries, and pairs (a, b) where a waits for b."""
+
+    id: str
+    trigger: str
+    entries: frozenset[str]
+    edges: frozenset[tuple[str, str]]
+    hash: str
+
+
+@dataclasses.dataclass(frozen=True)
+class SeenRun:
+    """One run. `plan` is the active one."""
+
+    state: str
+    outcome: str | None
+    failure: object
+    epoch: int
+    fence: int
+    paused: bool
+    steps: Mapping[str, SeenStep]
+    entries: Mapping[str, SeenEntry]
+    plan: SeenPlan | None
+    plans: int
