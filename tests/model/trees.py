@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterator
 from enum import StrEnum
+from typing import Protocol
 
 
 class Effect(StrEnum):
@@ -13,6 +14,29 @@ class Effect(StrEnum):
     PIVOT = "PIVOT"
     RETRIABLE = "RETRIABLE"
     IRREVERSIBLE = "IRREVERSIBLE"
+
+
+class Printer(Protocol):
+    """What Hypothesis prints a drawn value with."""
+
+    def text(self, obj: str, /) -> None:
+        """Print as it is."""
+
+
+class Short:
+    """Prints only what differs from the defaults: a failing tree should be read at a glance."""
+
+    def __repr__(self) -> str:
+        fields = dataclasses.fields(self)  # type: ignore[arg-type]  # every heir is one
+        said = [
+            f"{field.name}={value!r}"
+            for field in fields
+            if (value := getattr(self, field.name)) != field.default
+        ]
+        return f"{type(self).__name__}({', '.join(said)})"
+
+    def _repr_pretty_(self, printer: Printer, cycle: object) -> None:
+        printer.text(repr(self))
 
 
 class Policy(StrEnum):
@@ -32,8 +56,8 @@ class OnFailure(StrEnum):
     NONE = "NONE"
 
 
-@dataclasses.dataclass(frozen=True)
-class Undo:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Undo(Short):
     """The compensation of a node, with the knobs of saga-semantics §4.3, §6 and §9."""
 
     policy: Policy = Policy.AUTOMATIC
@@ -46,8 +70,8 @@ class Undo:
     parts: int = 1
 
 
-@dataclasses.dataclass(frozen=True)
-class Step:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Step(Short):
     """One call to the outside; `on_unknown` holds what the author allows, in his order."""
 
     ref: str
@@ -59,8 +83,8 @@ class Step:
     savepoint: bool = False
 
 
-@dataclasses.dataclass(frozen=True)
-class Back:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Back(Short):
     """A COMPENSATE node: to a step, to a savepoint, or the whole scope."""
 
     ref: str
@@ -68,15 +92,15 @@ class Back:
     savepoint: str | None = None
 
 
-@dataclasses.dataclass(frozen=True)
-class Seq:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Seq(Short):
     """One part after the other."""
 
     parts: tuple["Node", ...]
 
 
-@dataclasses.dataclass(frozen=True)
-class Scope:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Scope(Short):
     """Settings of a run or of an explicit block."""
 
     on_failure: OnFailure = OnFailure.BACKWARD
@@ -84,8 +108,8 @@ class Scope:
     serial: bool = False
 
 
-@dataclasses.dataclass(frozen=True)
-class Fork:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Fork(Short):
     """Branches beside each other; the join waits for those of `joined`, or for all."""
 
     ref: str
@@ -94,8 +118,8 @@ class Fork:
     scope: Scope | None = None
 
 
-@dataclasses.dataclass(frozen=True)
-class Each:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Each(Short):
     """A dynamic fork: the same step for each item, beside each other."""
 
     ref: str
@@ -103,8 +127,8 @@ class Each:
     body: Step
 
 
-@dataclasses.dataclass(frozen=True)
-class Loop:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Loop(Short):
     """The body, a number of times; `once` replaces the entries of its rounds when complete."""
 
     ref: str
@@ -114,8 +138,8 @@ class Loop:
     scope: Scope | None = None
 
 
-@dataclasses.dataclass(frozen=True)
-class Switch:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Switch(Short):
     """One of the cases, known to the model beforehand."""
 
     ref: str
@@ -124,8 +148,8 @@ class Switch:
     scope: Scope | None = None
 
 
-@dataclasses.dataclass(frozen=True)
-class Sub:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Sub(Short):
     """Another definition, called; with an undo of its own it is a black box."""
 
     ref: str
@@ -133,8 +157,8 @@ class Sub:
     undo: Undo | None = None
 
 
-@dataclasses.dataclass(frozen=True)
-class Workflow:
+@dataclasses.dataclass(frozen=True, repr=False)
+class Workflow(Short):
     """A definition version: what it does, and the settings of its run scope."""
 
     name: str

@@ -138,6 +138,7 @@ def _write(work: Work, run: StepRun, renewed: StepRun) -> StepRun:
 def _hold_open(work: Work, run: StepRun) -> StepRun:
     """Let a JOIN or a loop wait again for what it waited for."""
     renewed = replace(_renewed(work, run), dynamic=run.dynamic, started_at=work.now)
+    _arm_again(renewed)
     run = _write(work, run, renewed)
     base.start_attempt(work, run, AttemptState.WAITING)
     run = work.change(run, state=StepState.WAITING)
@@ -145,13 +146,17 @@ def _hold_open(work: Work, run: StepRun) -> StepRun:
     return run
 
 
+def _arm_again(renewed: StepRun) -> None:
+    """Arm an entry anew; an unknown outcome stays one: only VOID may be (invariant 5)."""
+    if renewed.entry_state is EntryState.VOID:
+        renewed.entry_state = EntryState.TENTATIVE
+
+
 def _schedule_again(work: Work, node: Node, run: StepRun) -> None:
     """Make a step of the outside claimable again, with the input and the key it had."""
     wake_at = work.later(base.RING_AFTER) if run.queue else None
     renewed = replace(_renewed(work, run), due_at=work.now, wake_at=wake_at, rings=0)
-    if run.entry_state is EntryState.VOID:
-        # An unknown outcome stays one: only VOID may be armed again (invariant 5).
-        renewed.entry_state = EntryState.TENTATIVE
+    _arm_again(renewed)
     run = _write(work, run, renewed)
     base.start_attempt(work, run, AttemptState.SCHEDULED)
     work.tell("step.scheduled", run)

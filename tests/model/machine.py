@@ -1,0 +1,307 @@
+"""The machine: Hypothesis chooses what happens next, the model says what must follow."""
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from orchestrator.engine.outcomes import Failed, Outcome, Succeeded, Unknown, Waiting
+from orchestrator.engine.snapshot import (
+    AttemptEnded,
+    Cancelled,
+    Claimed,
+    EntryActed,
+    Extended,
+    PauseSet,
+    RetryRequested,
+    StepSettled,
+    UndoRequested,
+    VerdictReached,
+)
+from orchestrator.engine.states import EntryState, ExecutionState
+from tests.model.growing import workflows
+from tests.model.stage import Call, Stage
+from tests.model.trees import Workflow
+from tests.unit.engine.driver import Run
+
+E = EntryState
+ANY = st.integers(0, 2**16)
+ANSWERS = st.sampled_from(["yes"] * 6 + ["no", "never", "half", "who knows", "who knows", "wait"])
+ENDED_WITHOUT_UNDO = {
+    ExecutionState.FAILED, ExecutionState.TIMED_OUT, ExecutionState.TERMINATED,
+}
+
+
+class SagaMachine(RuleBasedStateMachine):
+    """Random definitions, random interleavings, bad luck, and people."""
+
+    stage: Stage
+
+    @initialize(tree=workflows())
+    def start(self, tree: Workflow) -> None:
+        """Publish and start."""
+        self.stage = Stage(tree)
+
+    # ---- workers and services ----
+
+    @rule(which=ANY)
+    def a_worker_takes_a_step(self, which: int) -> None:
+        """Claim what can be claimed."""
+        open_ = [(run, step) for run in self.stage.runs for step in run.claimable()]
+        if open_:
+            self.stage.claim(*open_[which % len(open_)])
+
+    @rule(which=ANY)
+    def a_call_arrives(self, which: int) -> None:
+        """A call lands at its service: in time, late, or once more."""
+        if self.stage.calls:
+            self.stage.land(self._pick(self.stage.calls, which))
+
+    @rule(which=ANY, how=ANSWERS)
+    def a_worker_reports(self, which: int, how: str) -> None:
+        """A held call is answered."""
+        held = [call for call in self.stage.calls if self.stage.is_current(call)]
+        if held:
+            call = self._pick(held, which)
+            self.stage.answer(call, self.outcome(call, how))
+
+    @rule(which=ANY)
+    def a_worker_says_it_did_nothing(self, which: int) -> None:
+        """CANCELED, from a worker whose call never left, while the run stops."""
+        held = [
+            call
+            for call in self.stage.calls
+            if self.stage.is_current(call)
+            and not call.is_undo
+            and not call.landed
+            and call.run.state is ExecutionState.STOPPING
+            and not self.stage.service.applied[call.key]
+        ]
+        if held:
+            call = self._pick(held, which)
+            self.stage.calls.remove(call)
+            self.stage.answer(call, Failed(reason="did nothing"), nothing_done=True)
+
+    @rule(which=ANY)
+    def a_report_comes_again_or_late(self, which: int) -> None:
+        """The same report twice, or from a lease that has gone."""
+        old = [call for call in self.stage.calls
+               if not self.stage.is_current(call) and call.landed]
+        if old:
+            self.stage.answer(self._pick(old, which), Succeeded(output={"id": 1}))
+
+    @rule(which=ANY)
+    def a_lease_is_renewed(self, which: int) -> None:
+        """A heartbeat."""
+        held = [call for call in self.stage.calls if self.stage.is_current(call)]
+        if held:
+            call = self._pick(held, which)
+            self.stage.feed(
+                call.run, Extended(step_run_id=call.step.id, attempt_id=call.step.attempt_id)
+            )
+
+    def outcome(self, call: Call, how: str) -> Outcome:
+        """Answer as a well-behaved service can: never no to what it did."""
+        stage = self.stage
+        done = bool(stage.service.undos_by_key[call.key] if call.is_undo
+                    else stage.service.applied[call.key])
+        if how == "wait" and not call.is_undo:
+            return Waiting(callback_seconds=5)
+        if how == "who knows":
+            return Unknown(reason="the answer was lost")
+        if how == "half" and not call.is_undo and call.run.node(call.step).has_undo:
+            if stage.land(call):
+                return Failed(reason="half of it", partial=True)
+            return Failed(reason="refused", terminal=True)
+        if how == "yes" or done:
+            if stage.land(call):
+                return Succeeded(output={"id": 1})
+            return Failed(reason="undone before it came", terminal=True)
+        if not call.is_undo and call.landed:
+            return Succeeded(output={"id": 1})
+        return Failed(reason="no", terminal=how == "never")
+
+    # ---- time, messages, crashes ----
+
+    @rule(seconds=st.sampled_from([1, 5, 31, 61, 4000]))
+    def time_passes(self, seconds: int) -> None:
+        """Timers and leases come due."""
+        self.stage.pass_time(seconds)
+
+    @rule(which=ANY)
+    def a_message_is_delivered_or_doubled(self, which: int) -> None:
+        """Somebody rings: with news, or for nothing."""
+        self.stage.deliver(self._pick(self.stage.runs, which))
+
+    @rule(which=ANY, how=ANSWERS)
+    def a_process_dies_before_the_commit(self, which: int, how: str) -> None:
+        """A decision is taken and never stored; later everything is decided again (§13)."""
+        for run in self.stage.runs:
+            for step in run.claimable()[:1]:
+                run._decided((Claimed(step_run_id=step.id, worker="w"),), {}, ())
+        held = [call for call in self.stage.calls if self.stage.is_current(call)]
+        if held:
+            call = self._pick(held, which)
+            item = AttemptEnded(
+                step_run_id=call.step.id,
+                attempt_id=call.step.attempt_id,
+                outcome=self.outcome(call, how),
+            )
+            call.run._decided((item,), {}, ())
+        self.stage.look()
+
+    # ---- people ----
+
+    @rule(undo=st.booleans())
+    def somebody_cancels(self, undo: bool) -> None:  # noqa: FBT001 - drawn
+        """T4, or terminate without undo."""
+        self.stage.feed(
+            self.stage.root, Cancelled(compensate=undo, actor="op", reason="changed my mind")
+        )
+
+    @precondition(lambda self: self.stage.root.state.is_terminal)
+    @rule()
+    def somebody_wants_it_undone(self) -> None:
+        """T5 on the whole run."""
+        self.stage.feed(self.stage.root, UndoRequested(actor="op", reason="undo it"))
+
+    @precondition(lambda self: self.stage.root.state in ENDED_WITHOUT_UNDO)
+    @rule()
+    def somebody_retries_the_run(self) -> None:
+        """From the failed steps, only if no entry was ever dispatched (invariant 27)."""
+        if may_retry(self.stage):
+            self.stage.feed(self.stage.root, RetryRequested(actor="op", reason="again"))
+
+    @rule()
+    def somebody_pauses_or_resumes(self) -> None:
+        """The flag beside the state."""
+        root = self.stage.root
+        self.stage.feed(root, PauseSet(paused=not root.execution.paused, actor="op"))
+
+    @rule(which=ANY, verdict=st.sampled_from(["APPROVED", "APPROVED", "SKIP", "MANUAL"]))
+    def an_approver_decides(self, which: int, verdict: str) -> None:
+        """The votes on a request add up."""
+        waiting = self.stage.entries(E.AWAITING_APPROVAL)
+        if waiting:
+            self.verdict(*self._pick(waiting, which), verdict)
+
+    @rule(which=ANY, action=st.sampled_from(["RETRY", "RETRY", "SKIP", "RESOLVE", "TO_MANUAL"]))
+    def an_operator_acts(self, which: int, action: str) -> None:
+        """A stuck undo is taken in hand."""
+        stuck = self.stage.entries(E.COMPENSATION_FAILED, E.MANUAL)
+        if stuck:
+            run, entry = self._pick(stuck, which)
+            self.stage.feed(
+                run, EntryActed(entry_id=entry.id, action=action, actor="op", reason="because")
+            )
+
+    @rule(which=ANY)
+    def somebody_says_whether_it_happened(self, which: int) -> None:
+        """The answer to the question of §3, point 4; who says no has made sure of it."""
+        asked = questions(self.stage)
+        if asked:
+            self.settle(*self._pick(asked, which))
+
+    def verdict(self, run: Run, entry, verdict: str) -> None:
+        """Decide on an entry's request."""
+        assert entry.approval_id is not None
+        self.stage.feed(
+            run,
+            VerdictReached(
+                entry_id=entry.id, approval_id=entry.approval_id, verdict=verdict, actor="ann"
+            ),
+        )
+
+    def settle(self, run: Run, key: str) -> None:
+        """Say what is true, and see to it that it stays true."""
+        forward = [call.key for call in self.stage.calls if call.step.id == key]
+        applied = bool(forward and self.stage.service.applied[forward[0]])
+        if not applied:
+            self.stage.service.tombstones.update(forward)
+        self.stage.feed(
+            run,
+            StepSettled(
+                step_run_id=key,
+                applied=applied,
+                actor="op",
+                reason="looked",
+                output={"id": 1} if applied else None,
+            ),
+        )
+
+    # ---- the end ----
+
+    def teardown(self) -> None:
+        """Let everything come to an end and look at what is left in the world."""
+        if hasattr(self, "stage"):
+            finish(self)
+
+    def _pick(self, items, which: int):
+        return items[which % len(items)]
+
+
+def may_retry(stage: Stage) -> bool:
+    """Whether nothing of the whole tree was ever planned for undo."""
+    return not any(run.plans for run in stage.runs)
+
+
+def questions(stage: Stage) -> list[tuple[Run, str]]:
+    """Return the open questions, over all executions."""
+    return [(run, key) for run in stage.runs for key in run.execution.frontier.get("questions", [])]
+
+
+def finish(machine: SagaMachine, limit: int = 400) -> None:
+    """Everybody does his duty until everything is terminal; then count what is left."""
+    stage = machine.stage
+    for _ in range(limit):
+        if _one_duty(machine):
+            continue
+        if all(run.state.is_terminal for run in stage.runs):
+            break
+        stage.pass_time(121)
+    else:
+        states = [(run.execution.id, run.state, run.states(), run.ledger()) for run in stage.runs]
+        raise AssertionError(f"never ends: {states}")
+    nothing_left(stage)
+
+
+def _one_duty(machine: SagaMachine) -> bool:
+    stage = machine.stage
+    for run in stage.runs:
+        if run.notices:
+            stage.deliver(run)
+            return True
+        if run.execution.paused:
+            stage.feed(run, PauseSet(paused=False, actor="op"))
+            return True
+        for step in run.claimable():
+            if stage.claim(run, step):
+                return True
+    for call in stage.calls:
+        if stage.is_current(call):
+            stage.answer(call, machine.outcome(call, "yes"))
+            return True
+    for run, entry in stage.entries(E.AWAITING_APPROVAL):
+        machine.verdict(run, entry, "APPROVED")
+        return True
+    for run, entry in stage.entries(E.COMPENSATION_FAILED, E.MANUAL, E.LATE_EFFECT):
+        stage.feed(
+            run, EntryActed(entry_id=entry.id, action="RESOLVE", actor="op", reason="by hand")
+        )
+        return True
+    for run, key in questions(stage):
+        machine.settle(run, key)
+        return True
+    for run in stage.runs:
+        if run.state is ExecutionState.NEEDS_ATTENTION and run.execution.parent_id is None:
+            stage.feed(run, Cancelled(compensate=True, actor="op", reason="asked"))
+            return True
+    return False
+
+
+def nothing_left(stage: Stage) -> None:
+    """Invariants 17 and 18: what is left in the world is what the ledger says is left."""
+    for run in stage.runs:
+        for step in run.runs.values():
+            gone = step.entry_state in {E.COMPENSATED, E.VOID} and step.child_id is None
+            key = f"f:{run.execution.id}:{step.position}:e{step.epoch}"
+            if gone and step.position in stage.models[run.execution.id].positions:
+                assert not stage.service.net(key), f"17: the effect of {step.position} still stands"
