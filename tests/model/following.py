@@ -28,6 +28,7 @@ class StepModel:
     attempts: list[Known] = dataclasses.field(default_factory=list)
     since_retry: int = 0
     was_retried: bool = False
+    was_doubted: bool = False
     said_by_person: bool = False
     maybe_late: bool = False
     or_else: str | None = None
@@ -52,9 +53,11 @@ class StepModel:
 
     def again(self) -> None:
         """An operator retries the run from here."""
+        doubted = self.entry == "UNCERTAIN"
         self.state = "SCHEDULED"
         self.since_retry = len(self.attempts)
         self.was_retried = True
+        self.was_doubted = doubted
 
     @property
     def lets_others_go(self) -> bool:
@@ -68,8 +71,9 @@ class StepModel:
 
     @property
     def entry(self) -> str:
-        """The state of its entry before any plan."""
-        return facts.entry_before_plan(self.state, self.attempts)
+        """The state of its entry before any plan; a doubt stays one when tried again (5)."""
+        found = facts.entry_before_plan(self.state, self.attempts)
+        return "UNCERTAIN" if self.was_doubted and found == "TENTATIVE" else found
 
     def _now(self, *, stopped: bool) -> str:
         tried = self.attempts[self.since_retry :] or self.attempts
@@ -212,7 +216,8 @@ class Followed:
             for place in (fresh & simple) - chosen - optional:
                 yield f"§3: {place.ref} is in the plan and is {live[place].state}"
         for model in self.steps.values():
-            if model.entry == "UNCERTAIN" and model.place in fresh:
+            # What was applied in part certainly happened: no question is left to ask about it.
+            if model.state == "UNKNOWN" and model.place in fresh:
                 if not facts.undo_takes_doubt(model.node.undo, model.node.on_unknown):
                     yield f"20: {model.place.ref} is planned while nobody knows if it happened"
         yield from self._edges(now, plan)

@@ -14,6 +14,7 @@ from tests.model.view import TERMINAL, SeenEntry, SeenRun
 
 Broken = Iterator[str]
 BLOCKS_THE_END = UNDO_OPEN | {"LATE_EFFECT"}
+IN_FLIGHT = frozenset({"SCHEDULED", "DISPATCHED", "WAITING", "RETRY_WAIT"})
 LEGAL_RUN_MOVES: Mapping[str, frozenset[str]] = {
     "CREATED": frozenset({"RUNNING", "TERMINATED"}),
     "RUNNING": frozenset({"COMPLETED", "STOPPING", "NEEDS_ATTENTION"}),
@@ -79,9 +80,10 @@ def armed_means_completed(run: SeenRun) -> Broken:
     """Invariant 3, and what the other early states say of their step run (§2.3)."""
     says = {
         "ARMED": {"COMPLETED"},
-        "UNCERTAIN": {"UNKNOWN", "FAILED", "COMPLETED_WITH_ERRORS"},
+        # An operator's retry takes a doubt along: the step is tried again, the entry stays.
+        "UNCERTAIN": {"UNKNOWN", "FAILED", "COMPLETED_WITH_ERRORS", *IN_FLIGHT},
         "VOID": {"FAILED", "COMPLETED_WITH_ERRORS", "CANCELLED", "SKIPPED"},
-        "TENTATIVE": {"SCHEDULED", "DISPATCHED", "WAITING", "RETRY_WAIT"},
+        "TENTATIVE": IN_FLIGHT,
     }
     for entry in run.entries.values():
         step = run.steps[entry.of]

@@ -54,7 +54,9 @@ def _walk(
 def can_undo_unknown(node: Node) -> bool:
     """Tell whether the undo may be called for something that perhaps never happened."""
     compensation = node.step.compensation
-    return bool(compensation and compensation.safe_if_not_applied and not node.undo_reads_output)
+    is_allowed = OnUnknown.COMPENSATE in node.step.on_unknown
+    is_safe = compensation is not None and compensation.safe_if_not_applied
+    return is_allowed and is_safe and not node.undo_reads_output
 
 
 def _asks(node: Node) -> bool:

@@ -78,6 +78,20 @@ def test_void_entries_are_armed_again():
     assert (run.state, run.ledger()) == ("COMPLETED", {"a": "ARMED"})
 
 
+def test_void_entry_of_a_loop_that_is_undone_as_one_is_armed_again():
+    compensation = {"tasks": [task("un_l")], "safeIfNotApplied": True}
+    rounds = {**loop("l", [1], undone("a")), "compensate": "ONCE", "compensation": compensation}
+    run = World().start(saga(rounds))
+    run.feed(Cancelled(compensate=False, actor="op", reason="not now"))
+    assert run.ledger()["l"] == "VOID"
+
+    retry(run)
+    assert run.ledger()["l"] == "TENTATIVE"
+    finish(run)
+
+    assert (run.state, run.ledger()) == ("COMPLETED", {"l": "ARMED"})
+
+
 def test_unknown_outcome_stays_in_doubt_when_tried_again():
     settings = {"onFailure": "NONE"}
     run = World().start(saga(undone("a"), settings=settings))

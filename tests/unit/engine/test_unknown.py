@@ -238,6 +238,15 @@ def test_optional_unknown_step_is_not_asked_about_until_there_is_a_plan():
     assert (run.state, run.ledger()) == ("COMPENSATING", {"a": "READY", "b": "VOID"})
 
 
+def test_optional_unknown_step_whose_author_wants_a_person_is_asked_about_though_its_undo_is_safe():
+    run = start(onUnknown=["ASK"], optional=True)
+
+    run.work("b", Failed(reason="no"))
+
+    assert (run.state, run.plans) == ("NEEDS_ATTENTION", [])
+    assert run.execution.frontier["questions"] == [run.step("a").id]
+
+
 def test_request_to_undo_asks_first_what_happened():
     run = start(undo=UNSAFE, optional=True)
     run.work("b")
