@@ -250,10 +250,15 @@ def _iterations(work: Work, owner: Node, entry: StepRun) -> list[dict[str, Any]]
     if entry.position not in work.snapshot.rounds:
         work.needs.rounds.add((entry.position, body_references(owner), "all"))
         return None
+    inside = all_of_rounds(work, owner, entry.position)
+    if inside is None:
+        return None
     found: dict[int, dict[str, Any]] = {}
-    for run, number in rounds_of(work, owner, entry.position):
+    for run, number in inside:
+        whole = work.run(run.id)
         record = found.setdefault(number, {"iteration": number})
-        record[run.reference] = {"input": run.input, "output": run.output}
+        if whole is not None:
+            record[run.reference] = {"input": whole.input, "output": whole.output}
     return [found[number] for number in sorted(found)]
 
 
@@ -273,4 +278,20 @@ def rounds_of(work: Work, loop: Node, position: str) -> list[tuple[StepRun, int]
         rounds = node.rounds(run.position) if node else ()
         if rounds[: len(inside)] == inside and len(rounds) > len(inside):
             found.append((run, rounds[len(inside)]))
+    return found
+
+
+def all_of_rounds(work: Work, loop: Node, position: str) -> list[tuple[StepRun, int]] | None:
+    """Return the same with what dynamic forks inside began; None while the ledger is loaded."""
+    if all(step.type != "FORK_JOIN_DYNAMIC" for step in inner_steps(loop.step.body)):
+        return rounds_of(work, loop, position)
+    if not work.snapshot.whole:
+        work.needs.whole = True
+        return None
+    found = rounds_of(work, loop, position)
+    known = {run.id: number for run, number in found}
+    for run in sorted(work.runs.values(), key=lambda run: run.seq):
+        if run.direction is Direction.FORWARD and run.defined_by in known:
+            known[run.id] = known[run.defined_by]
+            found.append((run, known[run.id]))
     return found

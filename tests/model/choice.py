@@ -68,12 +68,7 @@ def waits_for(chosen: Mapping[Place, Live]) -> set[Edge]:
 
     The pairs that `->` gives, minus those out of an `independent` undo, plus those of `after`.
     """
-    edges = {
-        (a, b)
-        for a in chosen
-        for b in chosen
-        if before(a, b) and not chosen[b].independent
-    }
+    edges = {(a, b) for a in chosen for b in chosen if before(a, b) and not chosen[b].independent}
     edges |= {
         (a, b) for a, entry in chosen.items() for b in chosen if b.ref in entry.after and a != b
     }
@@ -90,8 +85,9 @@ def reach(edges: Iterable[Edge]) -> set[Edge]:
         closure |= more
 
 
-def held_back(place: Place, edges: Iterable[Edge], states: Mapping[Place, str],
-              going_on: Collection[Place]) -> set[Place]:
+def held_back(
+    place: Place, edges: Iterable[Edge], states: Mapping[Place, str], going_on: Collection[Place]
+) -> set[Place]:
     """Name what an undo must still wait for (§4.1; §9: `CONTINUE` lets a failed one pass)."""
     return {
         b

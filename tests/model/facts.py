@@ -104,9 +104,7 @@ def asks(step: Step, attempts: Sequence[Known]) -> bool:
 
 def undo_takes_doubt(undo: Undo | None, on_unknown: Sequence[str]) -> bool:
     """Whether the undo may be sent for something that perhaps never happened (§3, point 3)."""
-    return (
-        undo is not None and undo.safe and not undo.reads_output and "COMPENSATE" in on_unknown
-    )
+    return undo is not None and undo.safe and not undo.reads_output and "COMPENSATE" in on_unknown
 
 
 def first_undo_states(undo: Undo, *, uncertain: bool) -> frozenset[str]:

@@ -47,7 +47,7 @@ class StepModel:
     def stop(self) -> None:
         """The run stops: nothing is tried again (§3, STOPPING)."""
         if self.state == "SCHEDULED":
-            self.state = "CANCELLED" if not self.attempts else self._now(stopped=True)
+            self.state = self._now(stopped=True) if self.was_doubted else "CANCELLED"
         elif self.state == "RETRY_WAIT":
             self.state = self._now(stopped=True)
 
@@ -124,11 +124,11 @@ class Followed:
         for key, seen in now.steps.items():
             node = self.node_at(seen.place)
             if was is None or key not in was.steps:
-                yield from self._enabled(seen.place, seen.epoch, now)
+                yield from self._enabled(seen.place, now)
             if key not in self.steps and isinstance(node, Step):
                 self.steps[key] = StepModel(seen.place, node)
 
-    def _enabled(self, place: Place, epoch: int, now: SeenRun) -> Iterator[str]:
+    def _enabled(self, place: Place, now: SeenRun) -> Iterator[str]:
         known = {step.place: step for step in now.steps.values()}
         for other, node in self.positions.values():
             if not before(other, place) or not isinstance(node, Step | Sub):
@@ -160,9 +160,9 @@ class Followed:
             for place, node in self.positions.values():
                 if isinstance(node, Step) and place not in settled:
                     yield f"§2.1: outcome COMPLETED without {place.ref}"
-        if now.state == "PLANNING" and self.workflow.scope.on_failure is OnFailure.NONE:
-            if now.plan and now.plan.trigger == "FAILURE":
-                yield "§11: policy none, and a plan after a failure"
+        keeps = self.workflow.scope.on_failure is OnFailure.NONE
+        if keeps and now.plan and now.plan.trigger == "FAILURE":
+            yield "§11: policy none, and a plan after a failure"
 
     def _early_entries(self, now: SeenRun) -> Iterator[str]:
         """An entry that no plan ever chose stands where the calls put it (§2.3, invariant 4)."""
@@ -217,15 +217,13 @@ class Followed:
                 yield f"§3: {place.ref} is in the plan and is {live[place].state}"
         for model in self.steps.values():
             # What was applied in part certainly happened: no question is left to ask about it.
-            if model.state == "UNKNOWN" and model.place in fresh:
-                if not facts.undo_takes_doubt(model.node.undo, model.node.on_unknown):
-                    yield f"20: {model.place.ref} is planned while nobody knows if it happened"
+            doubtful = model.state == "UNKNOWN" and model.place in fresh
+            if doubtful and not facts.undo_takes_doubt(model.node.undo, model.node.on_unknown):
+                yield f"20: {model.place.ref} is planned while nobody knows if it happened"
         yield from self._edges(now, plan)
 
     def _edges(self, now: SeenRun, plan: SeenPlan) -> Iterator[str]:
-        stored = choice.reach(
-            (now.entries[a].place, now.entries[b].place) for a, b in plan.edges
-        )
+        stored = choice.reach((now.entries[a].place, now.entries[b].place) for a, b in plan.edges)
         wanted = choice.reach(self.edges(now, plan))
         for a, b in wanted - stored:
             yield f"§4.1: the plan lets {a.ref} go before {b.ref}"

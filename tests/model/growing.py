@@ -50,7 +50,8 @@ class Grower:
             ),
             serial=self.draw(st.sampled_from([False, False, False, True])),
         )
-        return Workflow(name=name, body=body, scope=scope)
+        asks = self.draw(st.sampled_from([False] * 5 + [True]))
+        return Workflow(name=name, body=body, scope=scope, confirms_plan=asks)
 
     def seq(self, depth: int, longest: int = 3) -> Seq:
         """Draw one part after the other."""

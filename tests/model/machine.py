@@ -10,8 +10,12 @@ from orchestrator.engine.snapshot import (
     Claimed,
     EntryActed,
     Extended,
+    Input,
     PauseSet,
+    PlanConfirmed,
+    PlanRejected,
     RetryRequested,
+    StepRun,
     StepSettled,
     UndoRequested,
     VerdictReached,
@@ -25,8 +29,11 @@ from tests.unit.engine.driver import Run
 E = EntryState
 ANY = st.integers(0, 2**16)
 ANSWERS = st.sampled_from(["yes"] * 6 + ["no", "never", "half", "who knows", "who knows", "wait"])
+STUCK = (E.COMPENSATION_FAILED, E.MANUAL, E.LATE_EFFECT)
 ENDED_WITHOUT_UNDO = {
-    ExecutionState.FAILED, ExecutionState.TIMED_OUT, ExecutionState.TERMINATED,
+    ExecutionState.FAILED,
+    ExecutionState.TIMED_OUT,
+    ExecutionState.TERMINATED,
 }
 
 
@@ -34,6 +41,8 @@ class SagaMachine(RuleBasedStateMachine):
     """Random definitions, random interleavings, bad luck, and people."""
 
     stage: Stage
+    words: int = 4
+    """How often people may still interfere with the run as a whole: else nothing ever happens."""
 
     @initialize(tree=workflows())
     def start(self, tree: Workflow) -> None:
@@ -42,67 +51,66 @@ class SagaMachine(RuleBasedStateMachine):
 
     # ---- workers and services ----
 
+    @precondition(lambda self: self.claimable())
     @rule(which=ANY)
     def a_worker_takes_a_step(self, which: int) -> None:
         """Claim what can be claimed."""
-        open_ = [(run, step) for run in self.stage.runs for step in run.claimable()]
-        if open_:
-            self.stage.claim(*open_[which % len(open_)])
+        self.stage.claim(*self._pick(self.claimable(), which))
 
+    @precondition(lambda self: self.stage.calls)
     @rule(which=ANY)
     def a_call_arrives(self, which: int) -> None:
         """A call lands at its service: in time, late, or once more."""
-        if self.stage.calls:
-            self.stage.land(self._pick(self.stage.calls, which))
+        self.stage.land(self._pick(self.stage.calls, which))
 
+    @precondition(lambda self: self.held())
     @rule(which=ANY, how=ANSWERS)
     def a_worker_reports(self, which: int, how: str) -> None:
         """A held call is answered."""
-        held = [call for call in self.stage.calls if self.stage.is_current(call)]
-        if held:
-            call = self._pick(held, which)
-            self.stage.answer(call, self.outcome(call, how))
+        call = self._pick(self.held(), which)
+        self.stage.answer(call, self.outcome(call, how))
 
+    @precondition(lambda self: self.held())
     @rule(which=ANY)
     def a_worker_says_it_did_nothing(self, which: int) -> None:
         """CANCELED, from a worker whose call never left, while the run stops."""
         held = [
             call
-            for call in self.stage.calls
-            if self.stage.is_current(call)
-            and not call.is_undo
+            for call in self.held()
+            if not call.is_undo
             and not call.landed
             and call.run.state is ExecutionState.STOPPING
             and not self.stage.service.applied[call.key]
         ]
         if held:
             call = self._pick(held, which)
-            self.stage.calls.remove(call)
             self.stage.answer(call, Failed(reason="did nothing"), nothing_done=True)
 
+    @precondition(lambda self: self.stage.calls)
     @rule(which=ANY)
     def a_report_comes_again_or_late(self, which: int) -> None:
         """The same report twice, or from a lease that has gone."""
-        old = [call for call in self.stage.calls
-               if not self.stage.is_current(call) and call.landed]
+        old = [call for call in self.stage.calls if not self.stage.is_current(call) and call.landed]
         if old:
             self.stage.answer(self._pick(old, which), Succeeded(output={"id": 1}))
 
+    @precondition(lambda self: self.held())
     @rule(which=ANY)
     def a_lease_is_renewed(self, which: int) -> None:
         """A heartbeat."""
-        held = [call for call in self.stage.calls if self.stage.is_current(call)]
-        if held:
-            call = self._pick(held, which)
-            self.stage.feed(
-                call.run, Extended(step_run_id=call.step.id, attempt_id=call.step.attempt_id)
-            )
+        call = self._pick(self.held(), which)
+        self.stage.feed(
+            call.run, Extended(step_run_id=call.step.id, attempt_id=call.step.attempt_id)
+        )
 
     def outcome(self, call: Call, how: str) -> Outcome:
         """Answer as a well-behaved service can: never no to what it did."""
         stage = self.stage
-        done = bool(stage.service.undos_by_key[call.key] if call.is_undo
-                    else stage.service.applied[call.key])
+        done = bool(
+            stage.service.undos_by_key[call.key]
+            if call.is_undo
+            else stage.service.applied[call.key]
+        )
         if how == "wait" and not call.is_undo:
             return Waiting(callback_seconds=5)
         if how == "who knows":
@@ -137,8 +145,7 @@ class SagaMachine(RuleBasedStateMachine):
         for run in self.stage.runs:
             for step in run.claimable()[:1]:
                 run._decided((Claimed(step_run_id=step.id, worker="w"),), {}, ())
-        held = [call for call in self.stage.calls if self.stage.is_current(call)]
-        if held:
+        if held := self.held():
             call = self._pick(held, which)
             item = AttemptEnded(
                 step_run_id=call.step.id,
@@ -150,17 +157,20 @@ class SagaMachine(RuleBasedStateMachine):
 
     # ---- people ----
 
+    @precondition(lambda self: self.words and self.stage.calls)
     @rule(undo=st.booleans())
     def somebody_cancels(self, undo: bool) -> None:  # noqa: FBT001 - drawn
         """T4, or terminate without undo."""
+        self.words -= 1
         self.stage.feed(
             self.stage.root, Cancelled(compensate=undo, actor="op", reason="changed my mind")
         )
 
-    @precondition(lambda self: self.stage.root.state.is_terminal)
+    @precondition(lambda self: self.words and self.stage.root.state.is_terminal)
     @rule()
     def somebody_wants_it_undone(self) -> None:
         """T5 on the whole run."""
+        self.words -= 1
         self.stage.feed(self.stage.root, UndoRequested(actor="op", reason="undo it"))
 
     @precondition(lambda self: self.stage.root.state in ENDED_WITHOUT_UNDO)
@@ -170,37 +180,48 @@ class SagaMachine(RuleBasedStateMachine):
         if may_retry(self.stage):
             self.stage.feed(self.stage.root, RetryRequested(actor="op", reason="again"))
 
+    @precondition(lambda self: self.words and self.stage.calls)
     @rule()
     def somebody_pauses_or_resumes(self) -> None:
         """The flag beside the state."""
+        self.words -= 1
         root = self.stage.root
         self.stage.feed(root, PauseSet(paused=not root.execution.paused, actor="op"))
 
+    @precondition(lambda self: self.stage.entries(E.AWAITING_APPROVAL))
     @rule(which=ANY, verdict=st.sampled_from(["APPROVED", "APPROVED", "SKIP", "MANUAL"]))
     def an_approver_decides(self, which: int, verdict: str) -> None:
         """The votes on a request add up."""
         waiting = self.stage.entries(E.AWAITING_APPROVAL)
-        if waiting:
-            self.verdict(*self._pick(waiting, which), verdict)
+        self.verdict(*self._pick(waiting, which), verdict)
 
-    @rule(which=ANY, action=st.sampled_from(["RETRY", "RETRY", "SKIP", "RESOLVE", "TO_MANUAL"]))
+    @precondition(lambda self: self.stage.entries(*STUCK))
+    @rule(
+        which=ANY,
+        action=st.sampled_from(["RETRY", "RETRY", "SKIP", "RESOLVE", "TO_MANUAL", "HARMLESS"]),
+    )
     def an_operator_acts(self, which: int, action: str) -> None:
         """A stuck undo is taken in hand."""
-        stuck = self.stage.entries(E.COMPENSATION_FAILED, E.MANUAL)
-        if stuck:
-            run, entry = self._pick(stuck, which)
-            self.stage.feed(
-                run, EntryActed(entry_id=entry.id, action=action, actor="op", reason="because")
-            )
+        run, entry = self._pick(self.stage.entries(*STUCK), which)
+        self.stage.feed(
+            run, EntryActed(entry_id=entry.id, action=action, actor="op", reason="because")
+        )
 
+    @precondition(lambda self: questions(self.stage))
     @rule(which=ANY)
     def somebody_says_whether_it_happened(self, which: int) -> None:
         """The answer to the question of §3, point 4; who says no has made sure of it."""
-        asked = questions(self.stage)
-        if asked:
-            self.settle(*self._pick(asked, which))
+        self.settle(*self._pick(questions(self.stage), which))
 
-    def verdict(self, run: Run, entry, verdict: str) -> None:
+    @precondition(lambda self: plans_that_wait(self.stage))
+    @rule(which=ANY, yes=st.booleans())
+    def somebody_looks_at_the_plan(self, which: int, yes: bool) -> None:  # noqa: FBT001 - drawn
+        """`confirmPlan`: a person starts the plan, or drops it."""
+        run, digest = self._pick(plans_that_wait(self.stage), which)
+        word = PlanConfirmed if yes else PlanRejected
+        self.stage.feed(run, word(hash=digest, actor="op", reason="looked at it"))
+
+    def verdict(self, run: Run, entry: StepRun, verdict: str) -> None:
         """Decide on an entry's request."""
         assert entry.approval_id is not None
         self.stage.feed(
@@ -227,6 +248,14 @@ class SagaMachine(RuleBasedStateMachine):
             ),
         )
 
+    def claimable(self) -> list[tuple[Run, StepRun]]:
+        """Return what a worker could take now."""
+        return [(run, step) for run in self.stage.runs for step in run.claimable()]
+
+    def held(self) -> list[Call]:
+        """Return the calls whose leases hold."""
+        return [call for call in self.stage.calls if self.stage.is_current(call)]
+
     # ---- the end ----
 
     def teardown(self) -> None:
@@ -241,6 +270,17 @@ class SagaMachine(RuleBasedStateMachine):
 def may_retry(stage: Stage) -> bool:
     """Whether nothing of the whole tree was ever planned for undo."""
     return not any(run.plans for run in stage.runs)
+
+
+def plans_that_wait(stage: Stage) -> list[tuple[Run, str]]:
+    """Return the plans that a person must start, by their hash."""
+    return [
+        (run, plan.command.hash)
+        for run in stage.runs
+        if run.state is ExecutionState.PLANNING
+        for plan in run.plans
+        if plan.state == "ACTIVE"
+    ]
 
 
 def questions(stage: Stage) -> list[tuple[Run, str]]:
@@ -264,6 +304,11 @@ def finish(machine: SagaMachine, limit: int = 400) -> None:
 
 
 def _one_duty(machine: SagaMachine) -> bool:
+    """Do the first thing that anybody has to do."""
+    return _of_machines(machine) or _of_people(machine)
+
+
+def _of_machines(machine: SagaMachine) -> bool:
     stage = machine.stage
     for run in stage.runs:
         if run.notices:
@@ -272,29 +317,38 @@ def _one_duty(machine: SagaMachine) -> bool:
         if run.execution.paused:
             stage.feed(run, PauseSet(paused=False, actor="op"))
             return True
-        for step in run.claimable():
-            if stage.claim(run, step):
-                return True
-    for call in stage.calls:
-        if stage.is_current(call):
-            stage.answer(call, machine.outcome(call, "yes"))
-            return True
-    for run, entry in stage.entries(E.AWAITING_APPROVAL):
+    if any(stage.claim(run, step) for run, step in machine.claimable()):
+        return True
+    for call in machine.held()[:1]:
+        stage.answer(call, machine.outcome(call, "yes"))
+        return True
+    return False
+
+
+def _of_people(machine: SagaMachine) -> bool:
+    stage = machine.stage
+    for run, entry in stage.entries(E.AWAITING_APPROVAL)[:1]:
         machine.verdict(run, entry, "APPROVED")
         return True
-    for run, entry in stage.entries(E.COMPENSATION_FAILED, E.MANUAL, E.LATE_EFFECT):
-        stage.feed(
-            run, EntryActed(entry_id=entry.id, action="RESOLVE", actor="op", reason="by hand")
-        )
-        return True
-    for run, key in questions(stage):
+    for run, key in questions(stage)[:1]:
         machine.settle(run, key)
         return True
-    for run in stage.runs:
-        if run.state is ExecutionState.NEEDS_ATTENTION and run.execution.parent_id is None:
-            stage.feed(run, Cancelled(compensate=True, actor="op", reason="asked"))
-            return True
-    return False
+    stuck = ExecutionState.NEEDS_ATTENTION
+    asked = [run for run in stage.runs if run.state is stuck and run.execution.parent_id is None]
+    words: list[tuple[Run, Input]] = [
+        *(
+            (run, EntryActed(entry_id=entry.id, action="RESOLVE", actor="op", reason="by hand"))
+            for run, entry in stage.entries(*STUCK)
+        ),
+        *(
+            (run, PlanConfirmed(hash=digest, actor="op", reason="go on"))
+            for run, digest in plans_that_wait(stage)
+        ),
+        *((run, Cancelled(compensate=True, actor="op", reason="asked")) for run in asked),
+    ]
+    for run, word in words[:1]:
+        stage.feed(run, word)
+    return bool(words)
 
 
 def nothing_left(stage: Stage) -> None:

@@ -1,15 +1,13 @@
 """The engine's rows as the model's view; the only place that knows the columns of both."""
 
+from orchestrator.engine import keys
+from orchestrator.engine.states import Direction
 from tests.model.paths import Place, places
 from tests.model.trees import Node, Workflow
 from tests.model.view import SeenEntry, SeenPlan, SeenRun, SeenStep
 from tests.unit.engine.driver import Run
 
-from orchestrator.engine import keys
-from orchestrator.engine.states import Direction, StepState
-
 Positions = dict[str, tuple[Place, Node]]
-NEVER_SENT = frozenset({StepState.SCHEDULED, StepState.CANCELLED, StepState.SKIPPED})
 
 
 def positions(workflow: Workflow) -> Positions:
@@ -43,10 +41,6 @@ def see(run: Run, known: Positions) -> SeenRun:
                 place=known[step.position][0],
                 epoch=step.epoch,
                 state=step.state.value,
-                attempts=len([
-                    attempt for attempt in run.attempts.values()
-                    if attempt["run"] == step.id and attempt["state"] != "SCHEDULED"
-                ]),
                 key=keys.forward_key(execution.id, step.position, step.epoch),
             )
             for step in forward
@@ -61,6 +55,7 @@ def see(run: Run, known: Positions) -> SeenRun:
                 attempts=step.undo_attempts,
                 snapshot=(step.input, step.output, step.variables),
                 policy=step.policy or "",
+                follows_child=step.type == "SUB_WORKFLOW",
             )
             for step in forward
             if step.entry_state is not None

@@ -4,8 +4,11 @@ Every input goes through `feed`, which tells the model what the world did and co
 commit. A call in the air lands when the play says so, perhaps after its lease has gone.
 """
 
+from __future__ import annotations
+
 import dataclasses
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from orchestrator.engine import keys
 from orchestrator.engine.outcomes import Failed, Outcome, Succeeded, Unknown, Waiting
@@ -25,9 +28,11 @@ from tests.model.facts import Known
 from tests.model.following import RUNS_ON, Followed
 from tests.model.observing import positions, see
 from tests.model.services import Service
-from tests.model.trees import Workflow
-from tests.model.view import SeenRun
 from tests.unit.engine.driver import Run, World
+
+if TYPE_CHECKING:
+    from tests.model.trees import Workflow
+    from tests.model.view import SeenRun
 
 
 @dataclasses.dataclass
@@ -39,7 +44,6 @@ class Call:
     key: str
     forward_key: str
     landed: bool = False
-    reported: bool = False
 
     @property
     def is_undo(self) -> bool:
@@ -68,8 +72,11 @@ class Stage:
 
     def feed(self, run: Run, *inputs: Input) -> bool:
         """Commit a decision, and compare; True if something was claimed."""
-        known = {item.step_run_id: self._told(run, item) for item in inputs
-                 if isinstance(item, AttemptEnded | StepDue)}
+        known = {
+            item.step_run_id: self._told(run, item)
+            for item in inputs
+            if isinstance(item, AttemptEnded | StepDue)
+        }
         runs_on = run.state.value in RUNS_ON
         decision = run.feed(*inputs)
         model = self.models[run.execution.id]
@@ -133,7 +140,7 @@ class Stage:
                 step.state = "COMPLETED" if item.applied else "FAILED"
                 step.attempts = [Known.APPLIED if item.applied else Known.NOT_APPLIED]
         if isinstance(item, RetryRequested) and run.state.value in RUNS_ON:
-            for key, step in model.steps.items():
+            for step in model.steps.values():
                 if step.state in {"FAILED", "UNKNOWN", "CANCELLED"} and not (
                     step.node.optional and step.state == "UNKNOWN"
                 ):
@@ -173,7 +180,9 @@ class Stage:
 
     def answer(self, call: Call, outcome: Outcome, *, nothing_done: bool = False) -> None:
         """Report on a call; also on one whose lease has gone."""
-        call.reported = not isinstance(outcome, Waiting)
+        if isinstance(outcome, Failed) and not outcome.partial:
+            # A service that said no has dealt with this copy of the call; it cannot land any more.
+            self.calls.remove(call)
         self.feed(
             call.run,
             AttemptEnded(
@@ -226,8 +235,12 @@ class Stage:
 
     def entries(self, *states: EntryState) -> list[tuple[Run, StepRun]]:
         """Return entries that stand in one of these states."""
-        return [(run, step) for run in self.runs for step in run.runs.values()
-                if step.entry_state in states]
+        return [
+            (run, step)
+            for run in self.runs
+            for step in run.runs.values()
+            if step.entry_state in states
+        ]
 
 
 def known_of(outcome: Outcome) -> Known:

@@ -35,7 +35,7 @@ class Short:
         ]
         return f"{type(self).__name__}({', '.join(said)})"
 
-    def _repr_pretty_(self, printer: Printer, cycle: object) -> None:
+    def _repr_pretty_(self, printer: Printer, _cycle: object) -> None:
         printer.text(repr(self))
 
 
@@ -163,8 +163,9 @@ class Workflow(Short):
 
     name: str
     body: Seq
-    scope: Scope = Scope()  # noqa: RUF009 - a frozen value, the same for everybody
+    scope: Scope = Scope()
     quiesce: int = 60
+    confirms_plan: bool = False
 
 
 Node = Step | Back | Seq | Fork | Each | Loop | Switch | Sub

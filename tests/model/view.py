@@ -12,19 +12,21 @@ TERMINAL = frozenset(
 
 @dataclasses.dataclass(frozen=True)
 class SeenStep:
-    """A step run; `attempts` counts the ones ever made, `key` is what its calls carry."""
+    """A step run; `key` is what its calls carry."""
 
     id: str
     place: Place
     epoch: int
     state: str
-    attempts: int
     key: str | None
 
 
 @dataclasses.dataclass(frozen=True)
 class SeenEntry:
-    """A ledger entry; `of` is its step run, `snapshot` what was frozen when that settled."""
+    """A ledger entry; `of` is its step run, `snapshot` what was frozen when that settled.
+
+    That of a sub-workflow follows its child instead of the table (saga-semantics §2.3).
+    """
 
     id: str
     of: str
@@ -34,6 +36,7 @@ class SeenEntry:
     attempts: int
     snapshot: object
     policy: str
+    follows_child: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

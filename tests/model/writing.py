@@ -31,6 +31,7 @@ def document(workflow: Workflow) -> Document:
         "saga": {
             **settings(workflow.scope),
             "mode": "SERIAL" if workflow.scope.serial else "PARALLEL",
+            "confirmPlan": "ALWAYS" if workflow.confirms_plan else "NEVER",
             "quiesceTimeoutSeconds": workflow.quiesce,
             "unknownSettleDelaySeconds": 30,
         },
@@ -104,8 +105,9 @@ def _step(step: Step, ref: str = "") -> Document:
 
 def _undo(undo: Undo, ref: str) -> Document:
     inputs = {"id": f"${{{ref}.output.id}}"} if undo.reads_output else {}
-    parts = [_task(f"un{n or ''}_{ref}", "SIMPLE", inputParameters=inputs)
-             for n in range(undo.parts)]
+    parts = [
+        _task(f"un{n or ''}_{ref}", "SIMPLE", inputParameters=inputs) for n in range(undo.parts)
+    ]
     return {
         "tasks": parts,
         "safeIfNotApplied": undo.safe,
@@ -123,8 +125,9 @@ def _fork(fork: Fork) -> list[Document]:
     keys = {"saga": settings(fork.scope)} if fork.scope else {}
     return [
         _task(fork.ref, "FORK_JOIN", forkTasks=written, **keys),
-        _task(f"{fork.ref}_join", "JOIN",
-              joinOn=[written[n][-1]["taskReferenceName"] for n in waited]),
+        _task(
+            f"{fork.ref}_join", "JOIN", joinOn=[written[n][-1]["taskReferenceName"] for n in waited]
+        ),
     ]
 
 
@@ -147,8 +150,9 @@ def _loop(loop: Loop) -> Document:
     if loop.once is not None:
         keys |= {"compensate": "ONCE", "compensation": _undo(loop.once, loop.ref)}
     rounds = list(range(loop.rounds))
-    return _task(loop.ref, "DO_WHILE", items=rounds, loopCondition="", loopOver=tasks(loop.body),
-                 **keys)
+    return _task(
+        loop.ref, "DO_WHILE", items=rounds, loopCondition="", loopOver=tasks(loop.body), **keys
+    )
 
 
 def _switch(switch: Switch) -> Document:
@@ -175,5 +179,8 @@ def _sub(sub: Sub) -> Document:
 
 def _back(back: Back) -> Document:
     named = {"step": back.step, "savepoint": back.savepoint}
-    return _task(back.ref, "COMPENSATE",
-                 inputParameters={name: ref for name, ref in named.items() if ref is not None})
+    return _task(
+        back.ref,
+        "COMPENSATE",
+        inputParameters={name: ref for name, ref in named.items() if ref is not None},
+    )

@@ -92,8 +92,8 @@ def finish(work: Work, node: Node, position: str) -> bool:
     if rounds is None:
         return False
     if "broken" not in loop:
-        if node.step.compensate_once:
-            _replace_entries(work, node, position)
+        if node.step.compensate_once and not _replace_entries(work, node, position):
+            return False
         base.complete(work, run, rounds)
     else:
         terminal = ErrorClass.FAILED_TERMINAL
@@ -104,11 +104,16 @@ def finish(work: Work, node: Node, position: str) -> bool:
     return True
 
 
-def _replace_entries(work: Work, node: Node, position: str) -> None:
-    """Let the loop's own undo stand for those of its rounds (`compensate: ONCE`, §3)."""
-    for run, _ in roots.rounds_of(work, node, position):
+def _replace_entries(work: Work, node: Node, position: str) -> bool:
+    """Let the loop's own undo stand for those of its rounds (`compensate: ONCE`, §3).
+
+    False if they must be loaded first.
+    """
+    inside = roots.all_of_rounds(work, node, position)
+    for run, _ in inside or ():
         if run.entry_state is not None:
             work.change(run, entry_state=None)
+    return inside is not None
 
 
 def _rounds(work: Work, node: Node, position: str, first: int, last: int) -> dict[str, Any] | None:

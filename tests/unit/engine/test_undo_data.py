@@ -8,7 +8,7 @@ from orchestrator.engine import keys
 from orchestrator.engine.outcomes import Failed, Succeeded, Unknown
 from orchestrator.engine.snapshot import Claimed, UndoRequested, VariablesSet
 from orchestrator.engine.states import Direction
-from tests.unit.engine.definitions import Document, loop, saga, task, undone, work
+from tests.unit.engine.definitions import Document, dynamic, loop, saga, task, undone, work
 from tests.unit.engine.driver import Run, World
 
 UNDO = Direction.COMPENSATION
@@ -109,6 +109,17 @@ def test_one_undo_for_a_whole_loop_is_given_its_rounds():
     run.work("un_l")
     run.work("un_b")
     assert run.state == "COMPENSATED"
+
+
+def test_one_undo_for_a_whole_loop_stands_for_its_dynamic_forks_too():
+    rounds = loop("l", ["p", "q"], dynamic("d", [undone("a")]))
+    undo = {"tasks": [task("un_l", inputParameters={"rounds": "${compensation.iterations}"})]}
+    keys_ = {"compensate": "ONCE", "compensation": undo | {"safeIfNotApplied": True}}
+    run = undone_run(saga(rounds | keys_ | {"effect": "REVERSIBLE"}))
+
+    assert run.ledger() == {"l": "READY"}
+    rounds_seen = run.step("un_l", UNDO).input["rounds"]
+    assert [seen["a"]["output"] for seen in rounds_seen] == [{"of": "a"}, {"of": "a"}]
 
 
 def test_loop_that_did_not_complete_uses_the_entries_of_its_rounds():
