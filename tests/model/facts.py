@@ -63,15 +63,15 @@ def after_attempts(step: Step, attempts: Sequence[Known], *, stopped: bool) -> s
     newest = attempts[-1]
     if newest is Known.APPLIED:
         return "COMPLETED"
+    in_doubt = any(doubted(step, known) for known in attempts)
     if newest is Known.NOTHING_DONE:
-        return "CANCELLED"
-    endless = step.effect is Effect.RETRIABLE and False
-    tries_left = endless or len(attempts) <= step.retries
+        return "UNKNOWN" if in_doubt else "CANCELLED"
+    tries_left = len(attempts) <= step.retries
     final = newest in {Known.TERMINAL, Known.PARTIAL}
     may_retry = "RETRY" in step.on_unknown or not doubted(step, newest)
     if tries_left and not stopped and not final and may_retry:
         return "RETRY_WAIT"
-    if any(doubted(step, known) for known in attempts):
+    if in_doubt:
         return "UNKNOWN"
     return "COMPLETED_WITH_ERRORS" if step.optional else "FAILED"
 

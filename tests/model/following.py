@@ -43,6 +43,9 @@ class StepModel:
         self.state = self._now(stopped=stopped)
         if self.was_retried:
             self.or_else = self._now(stopped=True)
+        if known is Known.NOTHING_DONE and len(self.attempts) > 1:
+            # Nothing this time, and known failures before: cancelled, or what those say.
+            self.or_else = facts.after_attempts(self.node, self.attempts[:-1], stopped=True)
 
     def stop(self) -> None:
         """The run stops: nothing is tried again (§3, STOPPING)."""

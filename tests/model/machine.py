@@ -334,7 +334,7 @@ def _of_people(machine: SagaMachine) -> bool:
         machine.settle(run, key)
         return True
     stuck = ExecutionState.NEEDS_ATTENTION
-    asked = [run for run in stage.runs if run.state is stuck and run.execution.parent_id is None]
+    asked = [run for run in stage.runs if run.state is stuck]
     words: list[tuple[Run, Input]] = [
         *(
             (run, EntryActed(entry_id=entry.id, action="RESOLVE", actor="op", reason="by hand"))
