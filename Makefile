@@ -64,7 +64,7 @@ docs: ## The words in the docs are still true
 	@$(PYTEST) tests/docs -q
 
 unit: ## Tests without a database, and of the architecture
-	@$(PYTEST) tests/unit tests/architecture -q -n auto
+	@$(PYTEST) tests/unit tests/model tests/architecture -q -n auto
 
 integration: ## Tests of rows, pages and both APIs, on SQLite and on PostgreSQL
 	@env -u DATABASE_URL $(PYTEST) tests/integration tests/contract -q -n auto

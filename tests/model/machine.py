@@ -51,26 +51,26 @@ class SagaMachine(RuleBasedStateMachine):
 
     # ---- workers and services ----
 
-    @precondition(lambda self: self.claimable())
+    @precondition(lambda self: bool(self.claimable()))
     @rule(which=ANY)
     def a_worker_takes_a_step(self, which: int) -> None:
         """Claim what can be claimed."""
         self.stage.claim(*self._pick(self.claimable(), which))
 
-    @precondition(lambda self: self.stage.calls)
+    @precondition(lambda self: bool(self.stage.calls))
     @rule(which=ANY)
     def a_call_arrives(self, which: int) -> None:
         """A call lands at its service: in time, late, or once more."""
         self.stage.land(self._pick(self.stage.calls, which))
 
-    @precondition(lambda self: self.held())
+    @precondition(lambda self: bool(self.held()))
     @rule(which=ANY, how=ANSWERS)
     def a_worker_reports(self, which: int, how: str) -> None:
         """A held call is answered."""
         call = self._pick(self.held(), which)
         self.stage.answer(call, self.outcome(call, how))
 
-    @precondition(lambda self: self.held())
+    @precondition(lambda self: bool(self.held()))
     @rule(which=ANY)
     def a_worker_says_it_did_nothing(self, which: int) -> None:
         """CANCELED, from a worker whose call never left, while the run stops."""
@@ -86,7 +86,7 @@ class SagaMachine(RuleBasedStateMachine):
             call = self._pick(held, which)
             self.stage.answer(call, Failed(reason="did nothing"), nothing_done=True)
 
-    @precondition(lambda self: self.stage.calls)
+    @precondition(lambda self: bool(self.stage.calls))
     @rule(which=ANY)
     def a_report_comes_again_or_late(self, which: int) -> None:
         """The same report twice, or from a lease that has gone."""
@@ -94,7 +94,7 @@ class SagaMachine(RuleBasedStateMachine):
         if old:
             self.stage.answer(self._pick(old, which), Succeeded(output={"id": 1}))
 
-    @precondition(lambda self: self.held())
+    @precondition(lambda self: bool(self.held()))
     @rule(which=ANY)
     def a_lease_is_renewed(self, which: int) -> None:
         """A heartbeat."""
@@ -157,7 +157,7 @@ class SagaMachine(RuleBasedStateMachine):
 
     # ---- people ----
 
-    @precondition(lambda self: self.words and self.stage.calls)
+    @precondition(lambda self: bool(self.words and self.stage.calls))
     @rule(undo=st.booleans())
     def somebody_cancels(self, undo: bool) -> None:  # noqa: FBT001 - drawn
         """T4, or terminate without undo."""
@@ -166,7 +166,7 @@ class SagaMachine(RuleBasedStateMachine):
             self.stage.root, Cancelled(compensate=undo, actor="op", reason="changed my mind")
         )
 
-    @precondition(lambda self: self.words and self.stage.root.state.is_terminal)
+    @precondition(lambda self: bool(self.words and self.stage.root.state.is_terminal))
     @rule()
     def somebody_wants_it_undone(self) -> None:
         """T5 on the whole run."""
@@ -180,7 +180,7 @@ class SagaMachine(RuleBasedStateMachine):
         if may_retry(self.stage):
             self.stage.feed(self.stage.root, RetryRequested(actor="op", reason="again"))
 
-    @precondition(lambda self: self.words and self.stage.calls)
+    @precondition(lambda self: bool(self.words and self.stage.calls))
     @rule()
     def somebody_pauses_or_resumes(self) -> None:
         """The flag beside the state."""
@@ -188,14 +188,15 @@ class SagaMachine(RuleBasedStateMachine):
         root = self.stage.root
         self.stage.feed(root, PauseSet(paused=not root.execution.paused, actor="op"))
 
-    @precondition(lambda self: self.stage.entries(E.AWAITING_APPROVAL))
+    @precondition(lambda self: bool(self.stage.entries(E.AWAITING_APPROVAL)))
     @rule(which=ANY, verdict=st.sampled_from(["APPROVED", "APPROVED", "SKIP", "MANUAL"]))
     def an_approver_decides(self, which: int, verdict: str) -> None:
         """The votes on a request add up."""
         waiting = self.stage.entries(E.AWAITING_APPROVAL)
-        self.verdict(*self._pick(waiting, which), verdict)
+        run, entry = self._pick(waiting, which)
+        self.verdict(run, entry, verdict)
 
-    @precondition(lambda self: self.stage.entries(*STUCK))
+    @precondition(lambda self: bool(self.stage.entries(*STUCK)))
     @rule(
         which=ANY,
         action=st.sampled_from(["RETRY", "RETRY", "SKIP", "RESOLVE", "TO_MANUAL", "HARMLESS"]),
@@ -207,13 +208,13 @@ class SagaMachine(RuleBasedStateMachine):
             run, EntryActed(entry_id=entry.id, action=action, actor="op", reason="because")
         )
 
-    @precondition(lambda self: questions(self.stage))
+    @precondition(lambda self: bool(questions(self.stage)))
     @rule(which=ANY)
     def somebody_says_whether_it_happened(self, which: int) -> None:
         """The answer to the question of §3, point 4; who says no has made sure of it."""
         self.settle(*self._pick(questions(self.stage), which))
 
-    @precondition(lambda self: plans_that_wait(self.stage))
+    @precondition(lambda self: bool(plans_that_wait(self.stage)))
     @rule(which=ANY, yes=st.booleans())
     def somebody_looks_at_the_plan(self, which: int, yes: bool) -> None:  # noqa: FBT001 - drawn
         """`confirmPlan`: a person starts the plan, or drops it."""

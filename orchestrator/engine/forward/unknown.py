@@ -54,9 +54,9 @@ def _walk(
 def can_undo_unknown(node: Node) -> bool:
     """Tell whether the undo may be called for something that perhaps never happened."""
     compensation = node.step.compensation
-    is_allowed = OnUnknown.COMPENSATE in node.step.on_unknown
-    is_safe = compensation is not None and compensation.safe_if_not_applied
-    return is_allowed and is_safe and not node.undo_reads_output
+    if compensation is None or OnUnknown.COMPENSATE not in node.step.on_unknown:
+        return False
+    return bool(compensation.safe_if_not_applied) and not node.undo_reads_output
 
 
 def _asks(node: Node) -> bool:
