@@ -23,7 +23,7 @@ from orchestrator.engine.states import (
     ForwardResult,
     StepState,
 )
-from orchestrator.engine.steps import base, marks, sub_workflow, wait, watch
+from orchestrator.engine.steps import base, marks, script, sub_workflow, wait, watch
 from orchestrator.engine.steps import entry as ledger
 from orchestrator.engine.work import Stop, Work
 
@@ -331,5 +331,7 @@ def restart(work: Work, node: Node, run: StepRun) -> None:
     """Begin the next attempt of a step that the engine does itself and whose retry is due."""
     if run.type == "SUB_WORKFLOW":
         sub_workflow.start_again(work, node, run)
+    elif run.type in watch.SCRIPT_TYPES:
+        script.begin_again(work, node, run)
     else:
         wait.begin_again(work, node, run)

@@ -160,7 +160,8 @@ def follow(work: Work, run: StepRun) -> None:
         unknown.stop_cancelled(work, run)
         return
     _tell_joins(work, graph, node, rounds, run, is_excused=is_excused(node, run))
-    if run.state in (StepState.FAILED, StepState.CANCELLED) and not node.step.optional:
+    if not (run.state.is_successful or node.step.optional):
+        # Permissive: it counts when nothing else of the run can move (saga-semantics §3).
         failure = [run.attempt_id, run.reason, run.id, run.state.value]
         work.frontier.setdefault("permissive", []).append(failure)
     if run.id in work.frontier.get("again", ()):
@@ -196,9 +197,7 @@ def is_excused(node: Node, run: StepRun) -> bool:
 def _stops(node: Node, run: StepRun) -> bool:
     if is_excused(node, run):
         return False
-    if run.state is StepState.UNKNOWN:
-        return True
-    return run.state is StepState.FAILED and not node.step.permissive
+    return run.state in (StepState.FAILED, StepState.UNKNOWN) and not node.step.permissive
 
 
 def _after(work: Work, graph: Graph, node: Node, rounds: tuple[int, ...], run: StepRun) -> None:

@@ -19,11 +19,11 @@ from orchestrator.engine.states import (
     ForwardResult,
     StepState,
 )
-from orchestrator.engine.steps import base, sub_workflow
+from orchestrator.engine.steps import base, sub_workflow, watch
 from orchestrator.engine.work import Stop, Work
 
 UNDOABLE = (EntryState.ARMED, EntryState.UNCERTAIN)
-_ENGINE_WAITS = frozenset({"WAIT", "HUMAN", "JOIN", "DO_WHILE", "COMPENSATE"})
+_ENGINE_WAITS = watch.SCRIPT_TYPES | {"WAIT", "HUMAN", "JOIN", "DO_WHILE", "COMPENSATE"}
 
 
 def begin(work: Work, stop: Stop) -> None:

@@ -129,12 +129,13 @@ def _settle_known(
 ) -> StepRun:
     """Move an UNKNOWN step run to what is known now; its consequences become due.
 
-    They have been taken where an optional step was left unknown and the run went on
+    They have been taken where an optional or permissive step was left unknown and the run went on
     (`is_followed`).
     """
     columns: dict[str, object] = {"doubt": False, "ended_at": work.now}
     if state is StepState.COMPLETED:
         columns |= {"output": output, "reason": "", "error_class": ""}
+        _forgive(work, run)
     else:
         columns["error_class"] = ErrorClass.FAILED.value
     columns |= entry.after(work, run, state, output=output)
@@ -146,14 +147,24 @@ def _settle_known(
     return run
 
 
+def _forgive(work: Work, run: StepRun) -> None:
+    """Take a permissive step off the failures that count at the end of the run."""
+    failures = work.frontier.get("permissive", [])
+    left = [failure for failure in failures if failure[2] != run.id]
+    if left:
+        work.frontier["permissive"] = left
+    else:
+        work.frontier.pop("permissive", None)
+
+
 def _was_followed(work: Work, run: StepRun, *, was_open: bool) -> bool:
     """Tell whether what comes after an unknown step run has been enabled already."""
     node = work.node(run)
     is_waiting = any(waiting.id == run.id for waiting in work.settled)
     is_waiting = is_waiting or run.id in work.frontier.get("held", ())
     left = work.frontier.get("stopped", {}).get("unfollowed", ())
-    is_optional = node is not None and node.step.optional
-    return is_waiting or run.id in left or (is_optional and not was_open)
+    goes_on = node is not None and (node.step.optional or node.step.permissive)
+    return is_waiting or run.id in left or (goes_on and not was_open)
 
 
 # ---- for good --------------------------------------------------------------------------------

@@ -87,9 +87,10 @@ def finish_join(work: Work, node: Node, join_position: str) -> bool:
     if "fork" in waiting:
         work.frontier["forks"].pop(waiting["fork"], None)
     output = {end.reference: end.output for end in ends if end.output}
-    reasons = " ".join(end.reason for end in ends if end.id in waiting["failed"])
+    # What was unknown when it was counted may be known to have happened since.
+    failed = [end for end in ends if end.id in waiting["failed"] and not end.state.is_successful]
+    reasons = " ".join(end.reason for end in failed)
     run = work.change(run, caused_by=tuple(end.id for end in ends))
-    failed = [end for end in ends if end.id in waiting["failed"]]
     if failed and all(end.state is StepState.CANCELLED for end in failed):
         base.settle(work, run, StepState.CANCELLED, reason=reasons, output=output)
     elif failed:

@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from orchestrator.engine.commands import ChangeAttempt
 from orchestrator.engine.definition.graph import Node
 from orchestrator.engine.snapshot import Answer, StepRun
-from orchestrator.engine.states import ErrorClass, StepState
+from orchestrator.engine.states import AttemptState, Direction, ErrorClass, StepState
 from orchestrator.engine.steps import base
 from orchestrator.engine.work import Work
 
@@ -17,11 +18,19 @@ def begin(work: Work, node: Node, run: StepRun, inputs: dict[str, Any]) -> None:
     resume(work, node, run)
 
 
+def begin_again(work: Work, node: Node, run: StepRun) -> None:
+    """Begin the next attempt of a script that failed (definitions.md §7.1)."""
+    run = work.change(run, state=StepState.WAITING, due_at=None, wake_at=None, started_at=work.now)
+    work.do(ChangeAttempt(attempt_id=run.attempt_id, changes={"state": AttemptState.WAITING}))
+    work.tell("step.waiting", run)
+    resume(work, node, run)
+
+
 def resume(work: Work, node: Node, run: StepRun) -> None:
     """Go on once the script's answer is there."""
     kind, expression, problem = _script(node, run)
     if problem:
-        base.fail(work, node, run, problem, output={"error": problem})
+        _fail(work, node, run, problem)
         return
     if kind == "value-param":
         base.complete(work, run, {"result": run.input.get(expression)})
@@ -56,11 +65,22 @@ def _finish(work: Work, node: Node, run: StepRun, answer: Answer) -> None:
     if answer.error:
         # A script that is wrong stays wrong; one that took too long may not (definitions.md §5.16).
         lasting = run.type == "INLINE" and answer.error_class == "error"
-        kind = ErrorClass.FAILED_TERMINAL if lasting else ErrorClass.FAILED
-        base.fail(work, node, run, answer.error, error_class=kind, output={"error": answer.error})
+        _fail(work, node, run, answer.error, is_lasting=lasting)
         return
     if run.type == "JSON_JQ_TRANSFORM":
         results = answer.value if isinstance(answer.value, list) else []
         base.complete(work, run, {"result": results[0] if results else None, "resultList": results})
         return
     base.complete(work, run, {"result": answer.value})
+
+
+def _fail(work: Work, node: Node, run: StepRun, reason: str, *, is_lasting: bool = False) -> None:
+    """Fail a script, or try it again as its TaskDef says; a lasting error is never tried again."""
+    kind = ErrorClass.FAILED_TERMINAL if is_lasting else ErrorClass.FAILED
+    is_forward = run.direction is Direction.FORWARD
+    if is_forward and not is_lasting and base.may_try_again(work, node, run):
+        delay = base.forward_retry_delay(base.task_policy(work, node, run), run, None)
+        columns = {"reason": reason, "error_class": kind.value, "output": {"error": reason}}
+        base.try_again(work, run, delay, state=StepState.RETRY_WAIT, **columns)
+        return
+    base.fail(work, node, run, reason, error_class=kind, output={"error": reason})

@@ -9,7 +9,8 @@ from orchestrator.engine.states import Direction, StepState
 from orchestrator.engine.steps import pauses
 from orchestrator.engine.work import Work
 
-STARTED_BY_TIMER = frozenset({"SUB_WORKFLOW", "WAIT", "HUMAN"})
+SCRIPT_TYPES = frozenset({"INLINE", "LAMBDA", "JSON_JQ_TRANSFORM"})
+STARTED_BY_TIMER = SCRIPT_TYPES | {"SUB_WORKFLOW", "WAIT", "HUMAN"}
 """Types whose next attempt the engine begins by itself when it is due."""
 
 

@@ -314,3 +314,92 @@ def test_probe_that_begins_at_the_quiesce_timeout_has_its_time():
     run.world.pass_time(60)
 
     assert run.state == "COMPENSATING"
+
+
+def permissive(**keys: Any) -> Run:
+    """Start a permissive `a` of unknown outcome beside `c`."""
+    branches = fork("f", [undone("a", permissive=True, **keys), undone("b")], [undone("c")])
+    run = World().start(saga(branches))
+    run.work("a", WHO_KNOWS)
+    return run
+
+
+def test_permissive_unknown_step_counts_when_nothing_else_can_move():
+    """§3: until then the run goes on, also after the step itself."""
+    run = permissive()
+    assert (run.state, run.states()["a"], run.states()["b"]) == ("RUNNING", "UNKNOWN", "SCHEDULED")
+
+    run.work("b")
+    assert run.state == "RUNNING"
+    run.work("c")
+
+    assert (run.state, run.execution.outcome) == ("COMPENSATING", "FAILED")
+    assert run.execution.failure is not None
+    assert run.execution.failure["errorClass"] == "UNKNOWN"
+    assert run.ledger() == {"a": "PLANNED", "b": "READY", "c": "READY"}
+
+
+def test_permissive_unknown_step_that_happened_after_all_is_no_failure():
+    run = permissive(undo=UNSAFE)
+    step = run.step("a")
+    run.feed(StepSettled(step_run_id=step.id, applied=True, actor="eve", reason="seen"))
+
+    run.work("b")
+    run.work("c")
+
+    assert (run.state, run.ledger()["a"]) == ("COMPLETED", "ARMED")
+
+
+def test_permissive_unknown_step_that_did_not_happen_fails_the_run_at_its_end():
+    run = permissive(undo=UNSAFE)
+    step = run.step("a")
+    run.feed(StepSettled(step_run_id=step.id, applied=False, actor="eve", reason="looked"))
+    assert run.state == "RUNNING"
+
+    run.work("b")
+    run.work("c")
+
+    assert (run.state, run.ledger()["a"]) == ("COMPENSATING", "VOID")
+
+
+def test_permissive_unknown_step_is_asked_about_before_the_plan():
+    run = permissive(undo=UNSAFE)
+    run.work("b")
+    run.work("c")
+    assert (run.state, run.plans) == ("NEEDS_ATTENTION", [])
+
+    step = run.step("a")
+    run.feed(StepSettled(step_run_id=step.id, applied=True, actor="eve", reason="seen"))
+
+    assert (run.state, run.ledger()["a"]) == ("COMPENSATING", "PLANNED")
+
+
+def test_permissive_branch_end_that_happened_after_all_does_not_fail_the_join():
+    branches = fork("f", [undone("a", permissive=True, undo=UNSAFE)], [work("c")])
+    run = World().start(saga(branches))
+    run.work("a", WHO_KNOWS)
+    step = run.step("a")
+    run.feed(StepSettled(step_run_id=step.id, applied=True, actor="eve", reason="seen"))
+
+    run.work("c")
+
+    assert (run.states()["f_join"], run.state) == ("COMPLETED", "COMPLETED")
+
+
+def test_answer_carries_the_output_that_the_undo_reads():
+    """§3, point 4: an undo that reads output is asked about instead of being called with holes."""
+    reads = {"tasks": [task("un_a", inputParameters={"id": "${a.output.id}"})]}
+    run = start(undo=reads)
+    step = run.step("a")
+    answer = StepSettled(
+        step_run_id=step.id, applied=True, actor="eve", reason="seen", output={"id": 7}
+    )
+
+    run.feed(answer)
+    run.work("un_a")
+
+    assert run.step("un_a", Direction.COMPENSATION).input == {"id": 7}
+    assert run.feed(answer).refused == (step.id,)
+    told = [event.data for event in run.events if event.type == "step.answered"]
+    assert told == [told[0]]
+    assert (told[0]["by"], told[0]["applied"]) == ("eve", True), "invariant 20"
