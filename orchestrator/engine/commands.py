@@ -47,6 +47,8 @@ class Needs:
     policies: set[str] = field(default_factory=set)
     approvals: dict[str, str] = field(default_factory=dict)
     """Approval id → hash of what will be sent."""
+    polled: set[str] = field(default_factory=set)
+    """Task names of which the domains polled lately must be known."""
     owners: set[str] = field(default_factory=set)
     """Effect ids of which it must be known whether they are another run's."""
     plan: bool = False
@@ -65,6 +67,7 @@ class Needs:
             or self.inline_children
             or self.policies
             or self.approvals
+            or self.polled
             or self.owners
             or self.plan
         )

@@ -6,7 +6,7 @@ mappings read. What is missing is asked for with `Needs`, loaded, and decided ag
 so that the cost of a step does not grow with the run (architecture.md §4).
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -186,6 +186,8 @@ class Snapshot:
     """(type, task name) → Celery queue of its handler."""
     approvals: Mapping[str, bool] = field(default_factory=dict)
     """Approval id → the approval still holds for what will be sent."""
+    polled: Mapping[str, Collection[str]] = field(default_factory=dict)
+    """Task name → domains that a worker has asked for lately."""
     owners: Mapping[str, str | None] = field(default_factory=dict)
     """Effect id → execution of another run that did it and is not being undone."""
     plan: PlanView | None = None

@@ -32,7 +32,7 @@ from orchestrator.models import (
 from orchestrator.models import (
     StepRun as StepRow,
 )
-from orchestrator.store import definitions, effects, newest, plans, statements
+from orchestrator.store import definitions, effects, newest, plans, polls, statements
 from orchestrator.store.newest import Newest
 from orchestrator.store.statements import any_of, bound, table_of
 
@@ -69,6 +69,7 @@ class Loaded:
     inline_children: dict[str, ChildVersion | str] = field(default_factory=dict)
     policies: dict[str, TaskPolicy] = field(default_factory=dict)
     approvals: dict[str, bool] = field(default_factory=dict)
+    polled: dict[str, frozenset[str]] = field(default_factory=dict)
     owners: dict[str, str | None] = field(default_factory=dict)
     plan: PlanView | None = None
 
@@ -91,6 +92,7 @@ class Loaded:
             policies=self.policies,
             queues=queues,
             approvals=self.approvals,
+            polled=self.polled,
             owners=self.owners,
             plan=self.plan,
         )
@@ -314,6 +316,7 @@ def _load_rest(  # noqa: C901 - one line per kind of need
         loaded.policies.update(definitions.policies_of(definitions.registered_policies([name])))
     for approval_id, input_hash in needs.approvals.items():
         loaded.approvals[approval_id] = resolvers.approval_holds(approval_id, input_hash)
+    loaded.polled.update(polls.domains_polled(needs.polled))
     for effect_id in needs.owners:
         loaded.owners[effect_id] = effects.owner_of(effect_id, root_id=loaded.view.root_id)
     if needs.plan and loaded.plan is None:

@@ -35,6 +35,19 @@ _CLAIMABLE = (StepState.SCHEDULED, StepState.RETRY_WAIT)
 _NEVER_CLAIMED = frozenset({"WAIT", "HUMAN"})
 
 
+class _Nobody(dict[str, tuple[str, ...]]):
+    """No worker has asked for any domain of any task."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __missing__(self, name: str) -> tuple[str, ...]:
+        return ()
+
+
+_NOBODY = _Nobody()
+
+
 @dataclass(slots=True, kw_only=True)
 class Run:
     """One execution and its rows."""
@@ -167,6 +180,7 @@ class Run:
             queues=knowledge.queues,
             approvals=self.given,
             # Nobody else is in the world that is played.
+            polled=_NOBODY,
             owners={run.effect_id: None for run in self.runs.values() if run.effect_id},
             plan=self._plan_view(),
         )

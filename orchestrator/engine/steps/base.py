@@ -110,11 +110,20 @@ def schedule(
 
 
 def domain_of(work: Work, name: str) -> str:
-    """Return the domain of a worker step: the exact name wins, else `*` (definitions.md §8.2)."""
+    """Return the domain of a worker step: the exact name wins, else `*` (definitions.md §8.2).
+
+    Of several the first that a worker has asked for lately is taken, else the last.
+    """
     domains = work.execution.domains
-    chosen = domains.get(name) or domains.get("*") or ""
-    last = chosen.split(",")[-1].strip()
-    return "" if last == "NO_DOMAIN" else last
+    given = (domains.get(name) or domains.get("*") or "").split(",")
+    listed = ["" if one.strip() == "NO_DOMAIN" else one.strip() for one in given]
+    if len(listed) == 1:
+        return listed[0]
+    if name not in work.snapshot.polled:
+        work.needs.polled.add(name)
+        return ""
+    polled = work.snapshot.polled[name]
+    return next((domain for domain in listed if domain and domain in polled), listed[-1])
 
 
 def start_attempt(

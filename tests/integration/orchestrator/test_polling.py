@@ -193,3 +193,17 @@ def test_a_poll_for_nothing_writes_no_run(runtime: Runtime) -> None:
     assert _poll("x", domain="elsewhere") == []
 
     assert everything_stored() == before
+
+
+def test_of_several_domains_the_first_one_polled_lately_gets_the_task(runtime: Runtime) -> None:
+    runtime.publish(saga("orders", reversible("x")))
+    domains = {"x": "blue,green,grey"}
+    _poll("x", domain="green")
+
+    lately = runtime.start_known("orders", task_to_domain=domains)
+    runtime.clock.advance(11)
+    later = runtime.start_known("orders", task_to_domain=domains)
+
+    assert runtime.steps(lately)["x"].domain == "green"
+    assert runtime.steps(later)["x"].domain == "grey"
+    assert [row.execution_id for row in _poll("x", domain="green")] == [lately.pk]

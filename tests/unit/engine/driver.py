@@ -255,6 +255,7 @@ class Run:
             policies={name: TaskPolicy(name=name) for name in needs.policies} | self.world.policies,
             queues=self.world.queues,
             approvals={key: key not in self.world.stale_approvals for key in needs.approvals},
+            polled={name: self.world.polled.get(name, ()) for name in needs.polled},
             owners={key: self.world.owners.get(key) for key in needs.owners},
             plan=PlanView(
                 id=active[0].id,
@@ -357,6 +358,8 @@ class World:
     policies: dict[str, TaskPolicy] = field(default_factory=dict)
     stale_approvals: set[str] = field(default_factory=set)
     """Approvals that do not hold any more for what would be sent."""
+    polled: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Task name → domains that workers have asked for lately."""
     owners: dict[str, str] = field(default_factory=dict)
     """Effect id → execution outside this world that keeps the effect."""
     inline: dict[str, str] = field(default_factory=dict)

@@ -193,6 +193,29 @@ def test_domains():
     }
 
 
+@pytest.mark.parametrize(
+    ("listed", "polled", "domain"),
+    [
+        ("x,y", (), "y"),
+        ("x,y", ("x",), "x"),
+        ("x, y", ("y", "x"), "x"),
+        ("x,y,z", ("y", "other"), "y"),
+        ("x,NO_DOMAIN", (), ""),
+        ("x,NO_DOMAIN", ("", "x"), "x"),
+        ("NO_DOMAIN,x", ("",), "x"),
+    ],
+)
+def test_first_domain_that_workers_ask_for_is_taken(
+    listed: str, polled: tuple[str, ...], domain: str
+):
+    """definitions.md §8.2; else the last one."""
+    world = World(polled={"a": polled})
+    graph = world.register(flow(once("a")))
+    run = world._start(graph, "00000001-0000-7000-8000-000000000000", {}, domains={"a": listed})
+
+    assert run.step("a").domain == domain
+
+
 def test_worker_that_keeps_going_gets_the_next_step_in_the_same_decision():
     world = World(queues={("SIMPLE", "a"): "q", ("SIMPLE", "b"): "q", ("SIMPLE", "c"): "other"})
     run = world.start(flow(once("a"), once("b"), once("c")))
