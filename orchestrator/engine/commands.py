@@ -140,7 +140,7 @@ class SendNotice:
 
     execution_id: str
     kind: str
-    """`CHILD`, `STOP` or `UNDO`."""
+    """`CHILD`, `STOP`, `UNDO` or `RETRY`."""
     data: dict[str, Any]
 
 

@@ -311,10 +311,13 @@ class PauseSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryRequested:
-    """A person wants the run to go on from its failed steps."""
+    """A person wants the run to go on from its failed steps; of a child, its parent does."""
 
     actor: str
     reason: str
+    resume_children: bool = False
+    """Failed children go on as the runs they are; otherwise fresh ones are started."""
+    by_parent: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,7 @@ from orchestrator.engine.snapshot import (
     ExecutionView,
     Input,
     ParentSpoke,
+    RetryRequested,
     StepDue,
     StepRun,
     TimerDue,
@@ -261,6 +262,10 @@ def _notice(kind: str, data: Mapping[str, Any]) -> Input:
             output=data["output"],
             reason=data["reason"],
             live=data["live"],
+        )
+    if kind == "RETRY":
+        return RetryRequested(
+            actor=data["by"], reason=data["reason"], resume_children=True, by_parent=True
         )
     return ParentSpoke(
         undo=bool(data.get("undo", True)), stop=kind == "STOP", reason=str(data.get("reason", ""))

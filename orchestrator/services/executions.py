@@ -16,19 +16,17 @@ from orchestrator.audit import log
 from orchestrator.border.input import check as check_json
 from orchestrator.border.input import size_of
 from orchestrator.engine.canonical import JSONValue, digest
-from orchestrator.engine.snapshot import Cancelled, PauseSet, RetryRequested
-from orchestrator.engine.states import EntryState, ExecutionState
+from orchestrator.engine.snapshot import Cancelled, PauseSet
+from orchestrator.engine.states import ExecutionState
 from orchestrator.models import Execution, Workflow
 from orchestrator.services import advance, versions
 from orchestrator.services.errors import Conflict, Invalid, Malformed
 from orchestrator.services.locked import (
     apply_locked,
     find_locked,
-    is_asked,
     live_entries,
     problem,
     require_reason,
-    was_dispatched,
 )
 from orchestrator.services.lookups import Lookups
 from orchestrator.services.retrying import retried
@@ -40,7 +38,6 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 MAX_KEY = 255
-_RETRYABLE = (ExecutionState.FAILED, ExecutionState.TIMED_OUT, ExecutionState.TERMINATED)
 MAX_INPUT = 5 * 2**20
 """Bytes of a run's input (reliability.md §12)."""
 
@@ -347,49 +344,3 @@ def _set_paused(*, actor: "User | None", execution_id: "UUID | str", paused: boo
     apply_locked(loaded, PauseSet(paused=paused, actor=versions.name_of(actor)))
     action = "execution.pause" if paused else "execution.resume"
     log.record(action, str(row.pk), actor, workflow=row.workflow_name)
-
-
-@retried
-@transaction.atomic(durable=True)
-def retry_execution(*, actor: "User | None", execution_id: "UUID | str", reason: str = "") -> None:
-    """Take an ended run up again from its failed steps: same step runs, keys and epoch.
-
-    A run that waits for a person to say how it goes on (`onFailure: ASK`, a completed pivot) may be
-    retried too (saga-semantics §11).
-
-    Raises:
-        Conflict: The run is in another state, or an undo was ever dispatched.
-    """
-    row, loaded = find_locked(execution_id)
-    policy.require(actor, Permission.CONTROL_EXECUTION, row.workflow)
-    state = loaded.view.state
-    if was_dispatched(loaded):
-        raise Conflict(
-            "An undo of this run has begun, so it cannot be retried. Let the undo end and start a "
-            "new run."
-        )
-    if not (state in _RETRYABLE or is_asked(loaded)):
-        raise Conflict(
-            f"Only a run that failed, or waits for a person, can be retried; this one is {state}."
-        )
-    _require_clean_children(row)
-    advanced = apply_locked(loaded, RetryRequested(actor=versions.name_of(actor), reason=reason))
-    if not advanced.runs:
-        raise Conflict("There is nothing in this run that could be retried.")
-    log.record("execution.retry", str(row.pk), actor, workflow=row.workflow_name, reason=reason)
-
-
-def _require_clean_children(row: Execution) -> None:
-    """Refuse a retry that would start a fresh child over effects of the failed one (api.md §14).
-
-    Raises:
-        Conflict: A child that did not complete has an effect left, or its undo was begun.
-    """
-    children_ = Execution.objects.filter(parent_id=row.pk, is_saga=True)
-    gone = {EntryState.VOID.value}
-    for child in children_.exclude(outcome="COMPLETED").only("id", "workflow_name", "frontier"):
-        if set(child.frontier.get("ledger", {})) - gone:
-            raise Conflict(
-                f"The child run {child.pk} ({child.workflow_name}) has effects of its own, or was "
-                "undone. Start a new run instead."
-            )

@@ -16,7 +16,7 @@ from orchestrator.border.input import InputError, parse_json
 from orchestrator.engine.canonical import JSONValue
 from orchestrator.engine.states import EntryState
 from orchestrator.selectors import run_page, undo_input
-from orchestrator.services import compensations, entry_acts, plans
+from orchestrator.services import compensations, entry_acts, plans, run_retries
 from orchestrator.services import executions as service
 from orchestrator.services.errors import Conflict
 from orchestrator.views import lanes
@@ -162,7 +162,7 @@ def retry(request: PageRequest, execution_id: UUID) -> HttpResponse:
     """Try the failed steps of a run again."""
 
     def act() -> None:
-        service.retry_execution(
+        run_retries.retry_execution(
             actor=request.user, execution_id=execution_id, reason=text(request, "reason")
         )
 

@@ -13,7 +13,7 @@ from orchestrator.api.conductor.base import ConductorView
 from orchestrator.api.conductor.control import terminate
 from orchestrator.api.conductor.metadata import bulk_response
 from orchestrator.selectors import conductor
-from orchestrator.services import control, executions
+from orchestrator.services import control, executions, run_retries
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +51,7 @@ class BulkRetryView(ConductorView):
         """Retry each."""
         return _each(
             request,
-            lambda actor, key: executions.retry_execution(actor=actor, execution_id=key),
+            lambda actor, key: run_retries.retry_execution(actor=actor, execution_id=key),
         )
 
 

@@ -10,7 +10,7 @@ from orchestrator.api.authentication import actor_of
 from orchestrator.api.conductor import base, mapping
 from orchestrator.api.conductor.base import ConductorView
 from orchestrator.selectors import conductor
-from orchestrator.services import control, executions
+from orchestrator.services import control, executions, run_retries
 from orchestrator.services.errors import Conflict
 
 if TYPE_CHECKING:
@@ -44,7 +44,11 @@ class RetryView(ConductorView):
 
     def post(self, request: Request, workflow_id: str) -> HttpResponse:
         """Go on from the tasks that failed last."""
-        executions.retry_execution(actor=actor_of(request), execution_id=workflow_id)
+        run_retries.retry_execution(
+            actor=actor_of(request),
+            execution_id=workflow_id,
+            resume_children=base.flag(request.query_params, "resumeSubworkflowTasks"),
+        )
         return base.nothing()
 
 

@@ -32,7 +32,7 @@ from orchestrator.border.input import LARGE_LIMITS
 from orchestrator.selectors import executions, trace
 from orchestrator.selectors.executions import ExecutionFilters
 from orchestrator.services import compensations as compensation_services
-from orchestrator.services import entry_acts
+from orchestrator.services import entry_acts, run_retries
 from orchestrator.services import executions as execution_services
 
 NAME_LIMIT = 255
@@ -262,7 +262,7 @@ class RetryView(APIView):
     @idempotent
     def post(self, request: Request, execution_id: str) -> Response:
         """Retry from the failed step; refused once an undo was dispatched."""
-        execution_services.retry_execution(
+        run_retries.retry_execution(
             actor=actor_of(request),
             execution_id=_visible(request, execution_id),
             **body(OptionalReasonBody, request),

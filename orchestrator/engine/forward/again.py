@@ -8,8 +8,9 @@ followed any more is followed now.
 from dataclasses import replace
 
 from orchestrator.engine import keys
+from orchestrator.engine.commands import SendNotice
 from orchestrator.engine.definition.graph import ENGINE_TYPES, Node
-from orchestrator.engine.forward import due
+from orchestrator.engine.forward import due, finish
 from orchestrator.engine.snapshot import RetryRequested, StepRun
 from orchestrator.engine.states import (
     AttemptState,
@@ -22,19 +23,16 @@ from orchestrator.engine.steps import base, fork_join, watch
 from orchestrator.engine.work import Work
 
 _AGAIN = frozenset({StepState.FAILED, StepState.CANCELLED, StepState.UNKNOWN})
-_RETRYABLE = frozenset(
-    {
-        ExecutionState.FAILED,
-        ExecutionState.TIMED_OUT,
-        ExecutionState.TERMINATED,
-        ExecutionState.NEEDS_ATTENTION,
-    }
+ENDED_WITHOUT_UNDO = frozenset(
+    {ExecutionState.FAILED, ExecutionState.TIMED_OUT, ExecutionState.TERMINATED}
 )
+_RETRYABLE = ENDED_WITHOUT_UNDO | {ExecutionState.NEEDS_ATTENTION}
 
 
 def retry(work: Work, item: RetryRequested) -> None:
     """Take the run up again from its failed steps; nothing happens where there are none."""
     if work.execution.state not in _RETRYABLE or _is_busy(work):
+        _answer_parent(work, item)
         return
     if not work.snapshot.whole:
         work.needs.whole = True
@@ -42,15 +40,45 @@ def retry(work: Work, item: RetryRequested) -> None:
     stopped = work.frontier.get("stopped", {})
     chosen = _chosen(work)
     unfollowed = [run for key in stopped.get("unfollowed", ()) if (run := work.run(key))]
-    if work.needs or not (chosen or unfollowed):
+    if work.needs:
+        return
+    if not (chosen or unfollowed):
+        _answer_parent(work, item)
         return
     _reopen(work, item, stopped, {run.id for run in chosen})
     work.settled.extend(unfollowed)
     chosen_ids = {run.id for run in chosen}
     for run in sorted(chosen, key=lambda run: run.seq):
         node = work.node(run)
-        if node is not None:
+        if node is None:
+            continue
+        if item.resume_children and run.type == "SUB_WORKFLOW" and run.child_id is not None:
+            _resume_child(work, node, run, item)
+        else:
             _begin_again(work, node, run, chosen_ids)
+
+
+def _answer_parent(work: Work, item: RetryRequested) -> None:
+    """Tell a parent that waits for this run to go on that it does not; others are not waiting."""
+    if item.by_parent and work.execution.state.is_terminal:
+        finish.tell_parent(work)
+
+
+def _resume_child(work: Work, node: Node, run: StepRun, item: RetryRequested) -> None:
+    """Have a failed child go on from its own failed steps (definitions.md §7.4)."""
+    child_id = run.child_id
+    assert child_id is not None
+    run = _hold_open(work, run)
+    if run.entry_state is not None:
+        run = work.change(run, entry_state=EntryState.TENTATIVE)
+    watch.watch(work, base.task_policy(work, node, run), run)
+    work.do(
+        SendNotice(
+            execution_id=child_id,
+            kind="RETRY",
+            data={"by": item.actor, "reason": item.reason},
+        )
+    )
 
 
 def _is_busy(work: Work) -> bool:
@@ -136,7 +164,7 @@ def _write(work: Work, run: StepRun, renewed: StepRun) -> StepRun:
 
 
 def _hold_open(work: Work, run: StepRun) -> StepRun:
-    """Let a JOIN or a loop wait again for what it waited for."""
+    """Let a JOIN, a loop or a sub-workflow wait again for what it waited for."""
     renewed = replace(_renewed(work, run), dynamic=run.dynamic, started_at=work.now)
     _arm_again(renewed)
     run = _write(work, run, renewed)

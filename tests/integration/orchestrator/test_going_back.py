@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.models import Execution, StepRun, Timer
 from orchestrator.selectors import executions as selectors
-from orchestrator.services import entry_acts, executions
+from orchestrator.services import entry_acts, executions, run_retries
 from orchestrator.services.errors import Conflict
 from tests.factories.definitions import fork, outside, reversible, saga, task
 from tests.fakes import loses, refuses
@@ -121,7 +121,7 @@ def test_a_dead_end_says_what_to_do(runtime: Runtime) -> None:
 
     assert (execution.state, runtime.shop.standing()) == ("NEEDS_ATTENTION", ["a", "p"])
     assert "pivot" in shown(execution)["waitingOn"]
-    executions.retry_execution(actor=None, execution_id=execution.pk, reason="mended")
+    run_retries.retry_execution(actor=None, execution_id=execution.pk, reason="mended")
     runtime.work()
     assert runtime.read(execution).state == "COMPLETED"
 
@@ -145,7 +145,7 @@ def test_a_run_that_asks_is_answered_by_a_retry(runtime: Runtime) -> None:
     execution = runtime.run(saga("asks", reversible("a"), failing, settings={"onFailure": "ASK"}))
     assert execution.state == "NEEDS_ATTENTION"
 
-    executions.retry_execution(actor=None, execution_id=execution.pk, reason="mended")
+    run_retries.retry_execution(actor=None, execution_id=execution.pk, reason="mended")
     runtime.work()
 
     assert runtime.read(execution).state == "COMPLETED"

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from orchestrator.models import Execution, ExecutionEvent
-from orchestrator.services import compensations, entry_acts, executions
+from orchestrator.services import compensations, entry_acts, executions, run_retries
 from orchestrator.services.errors import Conflict, Invalid, NotFound
 from tests.factories.definitions import child, fork, outside, plain, reversible, saga, task
 from tests.fakes import fails, loses_after_effect, refuses
@@ -266,7 +266,7 @@ def test_a_failed_plain_run_goes_on_from_its_failed_step(runtime: Runtime) -> No
     execution = runtime.run(plain("plainly", outside("a"), outside("b"), outside("c")))
     failed = runtime.read(execution).state
 
-    executions.retry_execution(actor=None, execution_id=execution.pk)
+    run_retries.retry_execution(actor=None, execution_id=execution.pk)
     runtime.work()
 
     assert failed == "FAILED"
@@ -280,7 +280,7 @@ def test_a_run_with_a_dispatched_undo_is_not_tried_again(runtime: Runtime) -> No
     before = everything_stored()
 
     with pytest.raises(Conflict):
-        executions.retry_execution(actor=None, execution_id=execution.pk)
+        run_retries.retry_execution(actor=None, execution_id=execution.pk)
 
     assert everything_stored() == before
 
@@ -294,7 +294,7 @@ def test_a_run_with_a_dispatched_undo_is_not_tried_again(runtime: Runtime) -> No
         _cancel,
         lambda run: executions.pause_execution(actor=None, execution_id=run.pk),
         lambda run: executions.resume_execution(actor=None, execution_id=run.pk),
-        lambda run: executions.retry_execution(actor=None, execution_id=run.pk),
+        lambda run: run_retries.retry_execution(actor=None, execution_id=run.pk),
         lambda run: entry_acts.settle_step(
             actor=None,
             execution_id=run.pk,

@@ -48,6 +48,7 @@ from orchestrator.engine.snapshot import (
     Input,
     ParentSpoke,
     PlanView,
+    RetryRequested,
     Snapshot,
     StepDue,
     StepRun,
@@ -445,6 +446,10 @@ class World:
                 output=data["output"],
                 reason=data["reason"],
                 live=data["live"],
+            )
+        elif notice.kind == "RETRY":
+            item = RetryRequested(
+                actor=data["by"], reason=data["reason"], resume_children=True, by_parent=True
             )
         else:
             item = ParentSpoke(
