@@ -79,7 +79,7 @@ def _fail(work: Work, node: Node, run: StepRun, reason: str, *, is_lasting: bool
     kind = ErrorClass.FAILED_TERMINAL if is_lasting else ErrorClass.FAILED
     is_forward = run.direction is Direction.FORWARD
     if is_forward and not is_lasting and base.may_try_again(work, node, run):
-        delay = base.forward_retry_delay(base.task_policy(work, node, run), run, None)
+        delay = base.forward_retry_delay(work, node, run, None)
         columns = {"reason": reason, "error_class": kind.value, "output": {"error": reason}}
         base.try_again(work, run, delay, state=StepState.RETRY_WAIT, **columns)
         return
