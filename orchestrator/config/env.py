@@ -4,6 +4,7 @@ import base64
 import binascii
 import ipaddress
 import os
+import re
 import secrets
 import warnings
 from collections.abc import Mapping
@@ -56,6 +57,8 @@ class Environment:
     """Python modules with step handlers."""
     http_allow: tuple[str, ...]
     """Private networks that HTTP steps may reach."""
+    coverage_floor: float
+    """The least share of steps with an effect that must be undoable, else W12 warns."""
     demo: bool
     port: int
     log_level: str
@@ -98,6 +101,7 @@ def read_environment(variables: Mapping[str, str], *, root: Path) -> Environment
         ),
         handlers=_modules(variables),
         http_allow=_networks(variables),
+        coverage_floor=_share(variables, "AMENDS_COVERAGE_FLOOR", default=0.5),
         demo=demo,
         port=_number(variables, "PORT", default=8000, lowest=1, highest=65535),
         log_level=_choice(
@@ -128,6 +132,16 @@ def _choice(
     if word not in allowed:
         raise BadEnvironment(name, f"is {word!r}; use one of {', '.join(allowed)}.")
     return word
+
+
+def _share(variables: Mapping[str, str], name: str, *, default: float) -> float:
+    word = _text(variables, name)
+    if not word:
+        return default
+    # Digits and a point, so that no `nan`, `1e-1` or `5_0` gets in.
+    if not re.fullmatch(r"\d{1,3}(\.\d{1,9})?", word, re.ASCII) or float(word) > 1:
+        raise BadEnvironment(name, f"is {word!r}, not a share from 0 to 1, such as 0.5.")
+    return float(word)
 
 
 def _number(

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.contrib.auth.models import User
 
 from orchestrator.engine.definition import document as documents
@@ -46,6 +47,7 @@ def facts_for(definition: Definition, *, publisher: str = "") -> Facts:
         groups=_members(check.needed_groups(definition)),
         publisher=publisher,
         policies=_policies(definition),
+        coverage_floor=settings.AMENDS_COVERAGE_FLOOR,
     )
 
 

@@ -30,7 +30,7 @@ def check_registration(definition: Definition, problems: Problems, templates: Te
         check_reads(visit, known, problems)
         check_after(visit.step, known, problems)
         if visit.step.type == "COMPENSATE" and not definition.is_plain:
-            check_compensate_node(visit.step, known, problems)
+            check_compensate_node(visit.step, visits, problems)
     check_templates(
         definition.output_parameters, "/outputParameters", known | EVERYWHERE, "", problems
     )
@@ -162,16 +162,21 @@ def check_after(step: Step, known: frozenset[str], problems: Problems) -> None:
             check_known(after_pointer(step, index), name, known, problems, step.reference)
 
 
-def check_compensate_node(step: Step, known: frozenset[str], problems: Problems) -> None:
+def check_compensate_node(step: Step, visits: list[Visit], problems: Problems) -> None:
     """Check what a COMPENSATE node names: one step, one savepoint, or neither."""
     place = key_pointer(step, "inputParameters")
     if step.inputs.get("step") is not None and step.inputs.get("savepoint") is not None:
         message = "A COMPENSATE node names a `step` or a `savepoint`, not both."
         problems.format(place, message, step.reference)
+    forward = {visit.step.reference: visit.step for visit in visits if visit.role == "forward"}
     for key in ("step", "savepoint"):
         name = step.inputs.get(key)
-        if isinstance(name, str) and "${" not in name:
-            check_known(pointer(place, key), name, known, problems, step.reference)
+        if not isinstance(name, str) or "${" in name:
+            continue
+        check_known(pointer(place, key), name, frozenset(forward), problems, step.reference)
+        if key == "savepoint" and name in forward and not forward[name].savepoint:
+            message = f'"{name[:60]}" is no savepoint; give it `"savepoint": true`.'
+            problems.format(pointer(place, key), message, step.reference)
 
 
 def check_known(

@@ -107,6 +107,9 @@ def check_fits(fields: SagaFields, step_type: str, *, once: bool) -> None:
     if fields.given("compensate") is not None and step_type != "DO_WHILE":
         fields.wrong("compensate", f"`compensate` belongs to DO_WHILE, not to {step_type[:60]}.")
     if fields.given("compensation") is None:
+        if once and step_type == "DO_WHILE":
+            message = 'With `"compensate": "ONCE"` the loop needs a `compensation` of its own.'
+            fields.wrong("compensate", message)
         return
     if step_type == "DO_WHILE" and not once:
         fields.wrong(

@@ -354,3 +354,34 @@ def test_an_unusable_child_says_why(db: None) -> None:
 
     with pytest.raises(versions.UnusableDefinition, match="only"):
         versions.inline_child_locked(parent_name="parent", document=document)
+
+
+def test_floor_of_coverage_is_the_organisations(db: None, settings: Any) -> None:
+    undo = {"tasks": [a_task("undo_a")], "safeIfNotApplied": True}
+    timed = {"taskDefinition": {"timeoutSeconds": 9, "retryCount": 0}}
+    kept = {**a_task("a"), **timed, "effect": "REVERSIBLE", "compensation": undo}
+    lost = {**a_task("b"), **timed, "effect": "IRREVERSIBLE"}
+
+    def codes() -> list[str]:
+        found = validating.validate(document=a_saga("x", kept, lost))
+        return [problem["code"] for problem in found["problems"]]
+
+    assert codes() == []
+    settings.AMENDS_COVERAGE_FLOOR = 0.75
+    assert codes() == ["W12"]
+
+
+def test_waived_warning_is_stored_with_its_reason(db: None) -> None:
+    lost = {**a_task("b"), "type": "SIMPLE", "effect": "IRREVERSIBLE"}
+    document = a_saga("x", lost)
+    document["saga"] = {
+        "waive": [
+            {"code": "W12", "reason": "letters only"},
+            {"code": "W3", "taskReferenceName": "b", "reason": "a person answers"},
+        ]
+    }
+
+    version = versions.register(actor=None, document=document).version
+
+    told = {problem["code"]: problem["waived"] for problem in version.problems}
+    assert told == {"W12": "letters only", "W3": "a person answers"}

@@ -22,6 +22,7 @@ def test_nothing_set_gives_an_embedded_installation(tmp_path):
     assert environment.is_loopback
     assert environment.port == 8000
     assert environment.shutdown_seconds == 30
+    assert environment.coverage_floor == 0.5
     assert not environment.demo
 
 
@@ -76,6 +77,10 @@ def test_key_ring_keeps_its_order(tmp_path):
         ("PORT", "0"),
         ("PORT", "eighty"),
         ("AMENDS_SHUTDOWN_SECONDS", "-1"),
+        ("AMENDS_COVERAGE_FLOOR", "1.5"),
+        ("AMENDS_COVERAGE_FLOOR", "half"),
+        ("AMENDS_COVERAGE_FLOOR", "nan"),
+        ("AMENDS_COVERAGE_FLOOR", "-0.1"),
         ("AMENDS_HANDLERS", "shop/steps"),
         ("AMENDS_HTTP_ALLOW", "10.0.0.0/99"),
         ("AMENDS_DATA_DIR", "/proc/nowhere"),

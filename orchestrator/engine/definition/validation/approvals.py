@@ -1,10 +1,18 @@
 """E7 and W4: who has to agree to an undo, and whether there is time for it."""
 
-from orchestrator.engine.definition.durations import MalformedTime, parse_duration
+from datetime import datetime
+
+from orchestrator.engine.definition.durations import (
+    MalformedTime,
+    parse_duration,
+    parse_moment,
+    parse_zone,
+)
 from orchestrator.engine.definition.model import (
     Approval,
     Compensation,
     Definition,
+    Moment,
     Step,
     UndoPolicy,
 )
@@ -12,6 +20,7 @@ from orchestrator.engine.definition.validation.findings import Findings, place
 from orchestrator.engine.definition.visits import forward_visits
 
 ASKING = (UndoPolicy.APPROVAL, UndoPolicy.APPROVAL_IF)
+AFTER_WINDOW = "SKIP_WITH_APPROVAL"
 
 
 def needed_groups(definition: Definition) -> frozenset[str]:
@@ -34,9 +43,15 @@ def check_approvals(findings: Findings) -> None:
     """E7: every level of every approval can be given by somebody."""
     for step in findings.steps:
         undo = step.compensation
-        if undo is not None and undo.policy in ASKING:
+        if undo is not None and may_ask(undo):
             check_first_level(findings, step, undo.approval)
             check_escalation(findings, step, undo.approval)
+
+
+def may_ask(undo: Compensation) -> bool:
+    """Tell whether people may be asked: before the undo, or once it is too late for it."""
+    is_left_by_people = undo.not_after is not None and undo.on_window_closed == AFTER_WINDOW
+    return undo.policy in ASKING or is_left_by_people
 
 
 def check_first_level(findings: Findings, step: Step, approval: Approval) -> None:
@@ -72,18 +87,25 @@ def members(findings: Findings, groups: tuple[str, ...]) -> frozenset[str] | Non
 
 
 def warn_approvals(findings: Findings) -> None:
-    """W4: an approval that may take longer than the step can be undone."""
+    """W4: an approval that may take longer than there is time for the undo."""
     for step in findings.steps:
         undo = step.compensation
-        window = window_seconds(step)
-        if undo is None or undo.policy not in ASKING or window is None:
+        if undo is None or undo.policy not in ASKING:
             continue
-        if longest_wait(undo) > window:
+        wait = longest_wait(undo)
+        window, slot = window_seconds(step), slot_seconds(undo)
+        path = place(step, "compensation", "approval", "deadlineSeconds")
+        if window is not None and wait > window:
             message = (
-                f'The approval for "{step.reference}" may take {longest_wait(undo)} seconds, and '
+                f'The approval for "{step.reference}" may take {wait} seconds, and '
                 f"after {window:.0f} seconds the step cannot be undone any more."
             )
-            path = place(step, "compensation", "approval", "deadlineSeconds")
+            findings.warn("W4", path, message, step)
+        if slot is not None and wait > slot:
+            message = (
+                f'The approval for "{step.reference}" may take {wait} seconds, and from '
+                f"`notBefore` to `notAfter` there are {max(slot, 0):.0f}."
+            )
             findings.warn("W4", path, message, step)
 
 
@@ -102,3 +124,25 @@ def window_seconds(step: Step) -> float | None:
     except MalformedTime:
         # The shape has a problem of its own already.
         return None
+
+
+def slot_seconds(undo: Compensation) -> float | None:
+    """Return the time from `notBefore` to `notAfter`, when that is known beforehand."""
+    opens, closes = undo.not_before, undo.not_after
+    if opens is None or closes is None:
+        return None
+    try:
+        lead = parse_duration(opens.lead).total_seconds() if opens.lead is not None else 0.0
+        if opens.at == closes.at and opens.zone == closes.zone:
+            return lead
+        return (moment_of(closes) - moment_of(opens)).total_seconds() + lead
+    except (MalformedTime, ValueError):
+        # An expression, or a shape that has a problem of its own already.
+        return None
+
+
+def moment_of(moment: Moment) -> datetime:
+    """Return a moment that is written out."""
+    if not isinstance(moment.at, str):
+        raise MalformedTime("", "a moment")
+    return parse_moment(moment.at, parse_zone(moment.zone))

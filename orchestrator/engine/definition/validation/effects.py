@@ -82,10 +82,13 @@ def check_after_pivot(findings: Findings, flow: Flow) -> None:
         step = visit.step
         if flow.before(step) not in places or step.savepoint:
             continue
-        if step.effect is None or step.effect in HARMLESS or has_own_savepoint(visit, blocks):
+        effect = findings.effect(step)
+        # A step that says nothing has problem E1, unless its undo says enough.
+        is_said = step.effect is not None or step.compensation is not None
+        if not is_said or effect in HARMLESS or has_own_savepoint(visit, blocks):
             continue
         message = (
-            f'"{step.reference}" comes after a pivot and is {step.effect}; there it must be NONE '
+            f'"{step.reference}" comes after a pivot and is {effect}; there it must be NONE '
             "or RETRIABLE, or stand behind a savepoint of its own."
         )
         findings.error("E8", place(step, "effect"), message, step)
@@ -134,7 +137,12 @@ def warn_irreversible_first(findings: Findings, flow: Flow) -> None:
 
 def warn_coverage(findings: Findings) -> None:
     """W12: enough of what has an effect can be undone."""
-    classes = [step.effect for step in findings.steps]
+    # What a loop undoes once stands in its body; what says nothing at all has problem E1.
+    classes = [
+        findings.effect(step)
+        for step in findings.steps
+        if step.type != "DO_WHILE" and (step.effect is not None or step.compensation is not None)
+    ]
     reversible = classes.count(EffectClass.REVERSIBLE)
     total = reversible + classes.count(EffectClass.IRREVERSIBLE)
     if total and reversible / total < findings.facts.coverage_floor:

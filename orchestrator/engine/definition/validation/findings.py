@@ -75,10 +75,9 @@ class Findings:
         """Return the effect class of a step, with the default for steps that do not say it."""
         if step.effect is not None:
             return step.effect
-        if not is_outside_step(step):
-            return EffectClass.NONE
-        has_undo = step.compensation is not None
-        return EffectClass.REVERSIBLE if has_undo else EffectClass.IRREVERSIBLE
+        if step.compensation is not None:
+            return EffectClass.REVERSIBLE
+        return EffectClass.IRREVERSIBLE if is_outside_step(step) else EffectClass.NONE
 
     def has_effect(self, step: Step) -> bool:
         """Tell whether a step does something to the outside."""

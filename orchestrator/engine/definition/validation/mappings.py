@@ -7,7 +7,7 @@ from orchestrator.engine.definition.model import Step
 from orchestrator.engine.definition.problems import pointer
 from orchestrator.engine.definition.registration import texts_with_pointers
 from orchestrator.engine.definition.validation.facts import ChildFacts
-from orchestrator.engine.definition.validation.findings import Findings
+from orchestrator.engine.definition.validation.findings import Findings, place
 from orchestrator.engine.definition.validation.schemas import lacks
 from orchestrator.engine.definition.visits import attached_visits
 from orchestrator.engine.expressions.mapping import Read, reads_of_text
@@ -29,7 +29,7 @@ def check_schemas(findings: Findings, step: Step) -> None:
     schemas = schemas_of(findings, step)
     if not schemas:
         return
-    for path, read in attached_reads(step):
+    for path, read in (*attached_reads(step), *moment_reads(step)):
         schema = schemas.get(read[1]) if len(read) > 1 else None
         if read[0] == step.reference and schema is not None and lacks(schema, read[2:]):
             message = (
@@ -59,6 +59,19 @@ def attached_reads(step: Step) -> Iterator[tuple[str, Read]]:
         for where, text in texts_with_pointers(visit.step.inputs, path):
             for read in sorted(reads_of_text(text)):
                 yield where, read
+
+
+def moment_reads(step: Step) -> Iterator[tuple[str, Read]]:
+    """Give what the moments of an undo read."""
+    undo = step.compensation
+    if undo is None:
+        return
+    for key, moment in (("notBefore", undo.not_before), ("notAfter", undo.not_after)):
+        if moment is not None:
+            path = place(step, "compensation", key, "at")
+            for where, text in texts_with_pointers(moment.at, path):
+                for read in sorted(reads_of_text(text)):
+                    yield where, read
 
 
 def child_of(findings: Findings, step: Step) -> ChildFacts | None:

@@ -5,6 +5,7 @@ import re
 from orchestrator.engine.definition.graph import BUILT_IN_CALLS
 from orchestrator.engine.definition.model import (
     BUILT_IN_POLICY,
+    Compensation,
     EffectClass,
     OnUnknown,
     Step,
@@ -12,8 +13,9 @@ from orchestrator.engine.definition.model import (
 )
 from orchestrator.engine.definition.problems import pointer
 from orchestrator.engine.definition.validation.findings import Findings, is_outside_step, place
-from orchestrator.engine.definition.validation.mappings import attached_reads
+from orchestrator.engine.definition.validation.mappings import child_of
 from orchestrator.engine.definition.visits import Visit, forward_visits
+from orchestrator.engine.expressions.mapping import reads
 
 TIMED_CALLS = BUILT_IN_CALLS | {
     "HTTP_POLL",
@@ -57,7 +59,9 @@ def warn_frequent_question(findings: Findings, visit: Visit) -> None:
     step = visit.step
     is_frequent = any(each.type in ("DO_WHILE", "FORK_JOIN_DYNAMIC") for each in visit.around)
     asks = findings.effect(step) in (EffectClass.REVERSIBLE, EffectClass.PIVOT)
-    if is_frequent and asks and is_outside_step(step) and ends_at_person(step):
+    # Of an optional step nobody asks before something is to be undone.
+    asks = asks and is_outside_step(step) and not step.optional
+    if is_frequent and asks and ends_at_person(step):
         message = (
             f'"{step.reference}" runs often, and an unknown outcome of it always ends with a '
             "person; give it a `probe`, or an undo that is safe if nothing was applied."
@@ -72,8 +76,16 @@ def ends_at_person(step: Step) -> bool:
     undo = step.compensation
     if OnUnknown.COMPENSATE not in step.on_unknown or undo is None:
         return True
-    reads_output = any(read[:2] == (step.reference, "output") for _, read in attached_reads(step))
-    return not undo.safe_if_not_applied or reads_output
+    return not undo.safe_if_not_applied or reads_output(step, undo)
+
+
+def reads_output(step: Step, undo: Compensation) -> bool:
+    """Tell whether the undo needs what the step gave (saga-semantics §8)."""
+    return any(
+        read[0] == step.reference and (len(read) == 1 or read[1] == "output")
+        for task in undo.tasks
+        for read in reads(dict(task.inputs))
+    )
 
 
 def warn_weak_undo(findings: Findings, step: Step) -> None:
@@ -111,9 +123,15 @@ def warn_endless_loop(findings: Findings, step: Step) -> None:
     """W11: a loop with effects whose rounds nothing counts."""
     if step.type != "DO_WHILE" or step.items is not None or BOUND.search(step.loop_condition):
         return
-    if any(findings.has_effect(visit.step) for visit in forward_visits(step.body)):
+    if any(does_something(findings, visit.step) for visit in forward_visits(step.body)):
         message = (
             f'The loop "{step.reference}" does things to the outside and has no limit of rounds; '
             "bound `iteration` in its `loopCondition`."
         )
         findings.warn("W11", pointer(step.path, "loopCondition"), message, step)
+
+
+def does_something(findings: Findings, step: Step) -> bool:
+    """Tell whether a step, or the child it starts, does something to the outside."""
+    child = child_of(findings, step) if step.type == "SUB_WORKFLOW" else None
+    return findings.has_effect(step) or (child is not None and child.has_effects)

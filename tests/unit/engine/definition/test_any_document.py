@@ -122,7 +122,7 @@ MEANING = re.compile(
     r"No task has|is not a moment|name of a time zone|is taken"
     r"|meaning of its own|`compensation` only with"
     r"|belongs to|^The expression reads|^An? [A-Z_]+ (task|node) |^The WAIT task|not both"
-    r"|`name` or a"
+    r"|`name` or a|is no savepoint|of its own\.$"
 )
 """What a schema cannot see: names of steps, keys that depend on others, needs of each type."""
 

@@ -339,3 +339,63 @@ def test_what_the_rules_want_to_know_is_named() -> None:
 )
 def test_schema_lacks_a_path(schema: Document, path: tuple[str, ...], *, expected: bool) -> None:
     assert lacks(schema, path) is expected
+
+
+def test_w4_approval_in_time_for_the_last_moment_is_fine() -> None:
+    undo = {
+        "policy": "APPROVAL",
+        "approval": {"groups": ["finance"], "deadlineSeconds": 3600},
+        "notBefore": {"at": "${workflow.input.stay}", "lead": "PT24H"},
+        "notAfter": {"at": "${workflow.input.stay}"},
+    }
+
+    assert codes(a_saga(a_reversible("a", undo))) == []
+
+
+@pytest.mark.parametrize(
+    "undo",
+    [
+        {"notBefore": {"at": "${workflow.input.a}"}, "notAfter": {"at": "${workflow.input.b}"}},
+        {"notBefore": {"at": "${workflow.input.a}"}},
+        {"notAfter": {"at": "2027-01-01T00:00:00Z"}},
+    ],
+)
+def test_w4_times_that_nobody_can_compare_are_left_alone(undo: Document) -> None:
+    approval = {"policy": "APPROVAL", "approval": {"groups": ["finance"]}}
+
+    assert codes(a_saga(a_reversible("a", undo | approval))) == []
+
+
+def test_w5_probe_may_read_the_output_that_the_undo_does_not_need() -> None:
+    probe = a_call(
+        "look", inputParameters={"http_request": {"uri": "${a.output.u}", "method": "GET"}}
+    )
+    step = a_reversible("a", probe=probe, onUnknown=["COMPENSATE", "ASK"])
+
+    assert codes(a_saga(a_loop("l", [step]))) == []
+
+
+def test_w5_nobody_is_asked_about_an_optional_step() -> None:
+    step = a_reversible("a", onUnknown=["ASK"])
+
+    assert codes(a_saga(a_loop("l", [step]))) == ["W5"]
+    assert codes(a_saga(a_loop("l", [step | {"optional": True}]))) == []
+
+
+def test_w12_floor_is_a_setting_of_the_organisation() -> None:
+    document = a_saga(a_reversible("a"), a_call("mail", effect="IRREVERSIBLE"))
+
+    assert codes(document, replace(FACTS, coverage_floor=0.5)) == []
+    assert codes(document, replace(FACTS, coverage_floor=0.6)) == ["W12"]
+    assert codes(document, replace(FACTS, coverage_floor=0)) == []
+
+
+def test_w12_counts_steps_that_only_their_undo_speaks_for() -> None:
+    form = {
+        "name": "form",
+        "taskReferenceName": "form",
+        "type": "HUMAN",
+        "compensation": {"tasks": [a_call("unform")], "safeIfNotApplied": True},
+    }
+
+    assert codes(a_saga(form, a_call("mail", effect="IRREVERSIBLE"))) == []
