@@ -24,7 +24,7 @@ from orchestrator.services import checks, children, facts, versions
 from orchestrator.services.errors import Invalid, NotFound
 from orchestrator.services.locked import problem
 from orchestrator.services.simulated_versions import Outside, Queues
-from orchestrator.store import definitions
+from orchestrator.store import clock, definitions
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -79,6 +79,7 @@ def simulate(
     scene = Scene(
         input=input if input is not None else _input_of(workflow, definition),
         mocks=mocks or {},
+        starts_at=clock.now(),
         failures_persist=failures_persist,
     )
     result = outside.carry_out(play(version, scene, queues=Queues()))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from orchestrator.engine.canonical import JSONValue
@@ -78,5 +79,7 @@ class Scene:
     input: Mapping[str, JSONValue] = field(default_factory=dict)
     mocks: Mapping[str, Mock] = field(default_factory=dict)
     """Outputs by reference name; undo, probe and confirm steps have names of their own."""
+    starts_at: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+    """Moment zero of every play; moments of the definition are as far away as they are from it."""
     failures_persist: bool = True
     """A step that goes wrong does so again after a return to a savepoint."""

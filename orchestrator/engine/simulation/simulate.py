@@ -14,7 +14,7 @@ from orchestrator.engine.simulation import choosing, judging, paths, playing, te
 from orchestrator.engine.simulation.knowledge import Knowledge, Play, Version
 from orchestrator.engine.simulation.paths import Path
 from orchestrator.engine.simulation.setup import Budget, Limits, Scene, Trouble
-from orchestrator.engine.simulation.world import START, Point, World
+from orchestrator.engine.simulation.world import Point, World
 
 Row = dict[str, Any]
 DEFAULT_LIMITS = Limits()
@@ -131,7 +131,11 @@ def _tour_all(work: Simulation) -> Play[None]:
 
 def _tour(work: Simulation, path: Path) -> Play[None]:
     world = World(
-        scene=work.scene, knowledge=work.knowledge, budget=work.budget, forced=path.graphs
+        scene=work.scene,
+        knowledge=work.knowledge,
+        budget=work.budget,
+        forced=path.graphs,
+        now=work.scene.starts_at,
     )
     world.start(work.version)
     tour = Tour(path=path, world=world)
@@ -152,7 +156,7 @@ def _told_path(tour: Tour) -> Row:
     return {
         "finalState": root.state.value,
         "steps": [point.reference for point in tour.world.points.values() if not point.within],
-        "seconds": round((tour.world.now - START).total_seconds(), 3),
+        "seconds": round((tour.world.now - tour.world.scene.starts_at).total_seconds(), 3),
         "failureAt": failure.get("taskReferenceName"),
         "reason": failure.get("message"),
     }

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, assert_never
 
 from orchestrator.engine import decide as deciding
@@ -37,8 +37,6 @@ from orchestrator.engine.snapshot import (
 )
 from orchestrator.engine.states import ExecutionState, ForwardResult
 
-START = datetime(2026, 1, 1, tzinfo=UTC)
-"""Moment zero of every play; only differences are told."""
 ROOT_ID = "00000000-0000-7000-8000-000000000000"
 MOST_NEEDS = 50
 PAUSE_EVERY = 200
@@ -81,7 +79,7 @@ class World:
     forced: Mapping[int, Graph] = field(default_factory=dict)
     """By `version_id`: graphs in which this play forces the branches of switches."""
     all: dict[str, Run] = field(default_factory=dict)
-    now: datetime = START
+    now: datetime
     round: int = 0
     decisions: int = 0
     changes: int = 0
