@@ -120,6 +120,8 @@ class Graph:
     """Names whose registered TaskDef may matter."""
     last_of: Mapping[str, str] = field(default_factory=dict)
     """Of a dynamic fork's branches: first reference → last reference."""
+    broken: str = ""
+    """Of a dynamic fork's branches: why they cannot be run."""
 
     @property
     def has_blocks(self) -> bool:
@@ -138,7 +140,12 @@ def compile_definition(definition: Definition) -> Graph:
 
 
 def compile_branches(
-    definition: Definition, fork: Node, branches: Sequence[Sequence[Step]], join: str
+    definition: Definition,
+    fork: Node,
+    branches: Sequence[Sequence[Step]],
+    join: str,
+    *,
+    broken: str = "",
 ) -> Graph:
     """Compile the branches of a dynamic fork, which came as data."""
     nodes: dict[str, Node] = {}
@@ -152,6 +159,7 @@ def compile_branches(
         joins=_joins(nodes.values()) | joins,
         last_of={branch[0].reference: branch[-1].reference for branch in branches if branch},
         task_names=frozenset(node.step.name for node in nodes.values()),
+        broken=broken,
     )
 
 

@@ -264,9 +264,8 @@ def _enter_dynamic(
         return
     documents = run.dynamic or []
     firsts = [str(document["taskReferenceName"]) for document in documents]
-    broken = [name for name in firsts if name not in branches.nodes]
-    if broken:
-        _break(work, run, f"The forked task {broken[0]} of {node.reference} is not valid")
+    if branches.broken:
+        _break(work, run, branches.broken)
         return
     unknown_names = branches.task_names - work.snapshot.policies.keys()
     if unknown_names:

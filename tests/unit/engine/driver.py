@@ -29,11 +29,11 @@ from orchestrator.engine.commands import (
     StorePlan,
 )
 from orchestrator.engine.definition import document
+from orchestrator.engine.definition.branches import branches_of
 from orchestrator.engine.definition.graph import (
     ENGINE_TYPES,
     Graph,
     Node,
-    compile_branches,
     compile_definition,
 )
 from orchestrator.engine.definition.model import TaskPolicy
@@ -272,14 +272,7 @@ class Run:
     def _branches(self, fork_id: str) -> Graph:
         fork = self.runs[fork_id]
         graph = self.graph if fork.defined_by is None else self._branches(fork.defined_by)
-        node = graph.nodes[fork.reference]
-        steps = []
-        for raw in fork.dynamic or []:
-            step, problems = document.parse_task(raw, "")
-            assert step is not None, problems
-            steps.append((step,))
-        assert node.next is not None
-        return compile_branches(self.graph.definition, node, steps, node.next)
+        return branches_of(graph, fork.reference, fork.dynamic or [])
 
     def _apply(self, decision: Decision) -> None:
         self.execution = decision.execution

@@ -99,7 +99,7 @@ def test_legacy_dynamic_fork():
         ({"legacy": 1}, "dynamicTasks is missing or is not a list of objects"),
         (
             {"tasks": [task("i", "SWITCH")]},
-            "The forked task i of f is not valid",
+            "The forked task i of f is not valid: A SWITCH task needs an `evaluatorType`.",
         ),
     ],
 )
