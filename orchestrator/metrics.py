@@ -36,6 +36,9 @@ ATTEMPTS = Counter(
     "Attempts ended, by direction and outcome.",
     ["direction", "outcome"],
 )
+ALARMS = Counter(
+    "amends_alarms_total", "Undos past their deadline, and confirm hooks given up.", ["kind"]
+)
 LATE_RESULTS = Counter(
     "amends_late_results_total", "Results that came without a current lease or fence."
 )

@@ -65,13 +65,17 @@ def entry_detail(*, actor: "User | None", entry_id: UUID) -> dict[str, object]:
 
 def _light(rows: QuerySet[StepRun]) -> QuerySet[StepRun]:
     return rows.select_related("execution").only(
-        *_FIELDS, "execution__workflow_name", "execution__correlation_id", "execution__state"
+        *_FIELDS,
+        "execution__workflow_name",
+        "execution__correlation_id",
+        "execution__state",
+        "execution__frontier",
     )
 
 
 def _row(row: StepRun) -> dict[str, object]:
     return {
-        **entry_dict(row),
+        **entry_dict(row, frontier=row.execution.frontier),
         "executionId": str(row.execution_id),
         "workflowName": row.execution.workflow_name,
         "correlationId": row.execution.correlation_id,

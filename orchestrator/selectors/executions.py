@@ -15,7 +15,7 @@ from orchestrator.models import CompensationPlan, Execution, Workflow
 from orchestrator.selectors import ledger, steps, waiting, workflows
 from orchestrator.selectors.errors import Malformed
 from orchestrator.selectors.paging import DEFAULT_LIMIT, Order, Page, page_of
-from orchestrator.selectors.times import iso
+from orchestrator.selectors.times import iso, iso_of
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -115,7 +115,7 @@ def execution_detail(*, actor: "User | None", execution_id: UUID | str) -> dict[
         "nextSteps": step_page.next,
         "ledger": list(entry_page.results),
         "nextLedger": entry_page.next,
-        "plan": plan_dict(plan) if plan is not None else None,
+        "plan": plan_dict(plan, frontier=execution.frontier) if plan is not None else None,
         "waitingOn": waiting.sentence(
             execution=execution, steps=step_page.results, entries=entry_page.results
         ),
@@ -168,8 +168,10 @@ def execution_row(execution: Execution) -> dict[str, object]:
     }
 
 
-def plan_dict(plan: CompensationPlan) -> dict[str, object]:
-    """Return a compensation plan as the API shows it."""
+def plan_dict(plan: CompensationPlan, *, frontier: Mapping[str, Any]) -> dict[str, object]:
+    """Return a compensation plan as the API shows it, with its deadline while it is active."""
+    undo = frontier.get("undo") or {}
+    is_active = undo.get("plan") == str(plan.pk)
     return {
         "id": str(plan.pk),
         "hash": plan.hash,
@@ -182,6 +184,8 @@ def plan_dict(plan: CompensationPlan) -> dict[str, object]:
         "state": plan.state,
         "createdAt": iso(plan.created_at),
         "endedAt": iso(plan.ended_at),
+        "deadlineAt": iso_of(undo.get("deadline")) if is_active else None,
+        "deadlinePassedAt": iso_of(undo.get("overdue")) if is_active else None,
     }
 
 

@@ -9,6 +9,8 @@ from orchestrator.engine.events import Event
 
 logger = logging.getLogger("orchestrator.executions")
 
+_ALARMS = frozenset({"plan.deadline_passed", "entry.confirm_failed"})
+"""What somebody should look at though the run itself waits for nobody (saga-semantics §10)."""
 _TROUBLE = frozenset(
     {
         "execution.needs_attention",
@@ -19,6 +21,7 @@ _TROUBLE = frozenset(
         "entry.compensation_failed",
         "entry.retry_wait",
         "entry.late_effect",
+        *_ALARMS,
     }
 )
 
@@ -30,6 +33,8 @@ def tell(decisions: Iterable[Decision]) -> None:
             _log(decision, event)
             if event.type.startswith("execution."):
                 metrics.TRANSITIONS.labels(kind=event.type).inc()
+            elif event.type in _ALARMS:
+                metrics.ALARMS.labels(kind=event.type).inc()
             elif event.type == "step.late_result":
                 metrics.LATE_RESULTS.inc()
         execution = decision.execution

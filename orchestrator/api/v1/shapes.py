@@ -161,7 +161,8 @@ class LedgerRow(CamelSerializer):
     amount = JSONObject(allow_null=True)
     attempts = _NUMBER()
     reason = _TEXT()
-    due_at = _TIME(allow_null=True)
+    due_at = _TIME(allow_null=True, help_text="The undo is not sent before.")
+    undoable_until = _TIME(allow_null=True, help_text="End of the window, or `notAfter`.")
     waiting_for = _TEXT(allow_null=True)
     approval_id = _ID(allow_null=True)
 
@@ -185,6 +186,8 @@ class StoredPlan(PlanShape):
     state = _TEXT()
     created_at = _TIME()
     ended_at = _TIME(allow_null=True)
+    deadline_at = _TIME(allow_null=True, help_text="Of an undo that is under way.")
+    deadline_passed_at = _TIME(allow_null=True, help_text="When the alarm was raised.")
 
 
 class ExecutionDetail(ExecutionRow):

@@ -8,8 +8,9 @@ PURPOSE = "DEADLINE"
 
 def begin(work: Work) -> None:
     """Count from the moment at which the plan begins."""
-    seconds = work.graph.definition.saga.compensation_deadline_seconds
-    work.wake_at(PURPOSE, work.later(seconds))
+    due_at = work.later(work.graph.definition.saga.compensation_deadline_seconds)
+    work.frontier["undo"]["deadline"] = due_at.isoformat()
+    work.wake_at(PURPOSE, due_at)
 
 
 def passed(work: Work) -> None:

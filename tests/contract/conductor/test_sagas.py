@@ -180,3 +180,30 @@ def test_plain_run_shows_nothing_of_sagas(caller: Caller) -> None:
 
     assert "_saga" not in task["inputData"]
     assert "sagaState" not in run
+
+
+def test_worker_confirms_a_step_of_a_run_that_is_over(caller: Caller) -> None:
+    book, keep = unique("book"), unique("keep")
+    for name in (book, keep):
+        caller.call("PUT", "/metadata/taskdefs", {"name": name, "retryCount": 0})
+    step = worker_step(
+        book,
+        "book",
+        effect="REVERSIBLE",
+        compensation={"tasks": [worker_step(unique("unbook"), "unbook")], "safeIfNotApplied": True},
+        confirm={"tasks": [worker_step(keep, "keep", inputParameters={"id": "${book.output.id}"})]},
+    )
+    workflow_id = caller.start(caller.define(step, saga={}), {})
+    booked_task = caller.poll(book)[0]
+    caller.report(booked_task, outputData={"id": "b-1"})
+    assert caller.run(workflow_id)["status"] == "COMPLETED"
+
+    [confirm] = caller.poll(keep)
+    caller.report(confirm)
+
+    keys = confirm["inputData"]["_saga"]
+    assert (confirm["inputData"]["id"], confirm["confirmFor"]) == ("b-1", booked_task["taskId"])
+    assert (keys["direction"], keys["idempotencyKey"]) == ("CONFIRM", f"k:{booked_task['taskId']}")
+    assert task_of(caller.run(workflow_id), "keep")["status"] == "COMPLETED"
+    assert caller.run(workflow_id)["status"] == "COMPLETED"
+    assert caller.poll(keep) == []
