@@ -15,6 +15,7 @@ from django.utils import timezone
 from orchestrator.demo.chaos import LATE_ANSWER_SECONDS, Chaos, Mode
 from orchestrator.demo.models import Effect, EffectState
 from orchestrator.demo.participants import participant_of
+from orchestrator.demo.terms import terms_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +134,10 @@ def _apply(effect: Effect, call: Call) -> dict[str, Any]:
     effect.applied_at = timezone.now()
     effect.body = call.body
     effect.amount = _amount(call.body.get("amount"))
-    effect.answer = _answer(effect, participant_of(call.step).done, effect.applied_at)
+    effect.answer = {
+        **_answer(effect, participant_of(call.step).done, effect.applied_at),
+        **terms_of(call.step, call.body, now=effect.applied_at),
+    }
     return effect.answer
 
 

@@ -1,5 +1,7 @@
 """Reading the books: effects of one order as JSON, and the page."""
 
+from datetime import datetime, timedelta
+
 import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client
@@ -132,3 +134,15 @@ def test_page_of_one_order(forward, reader):
 
     assert [order.key for order in answer.context["orders"]] == ["order-1"]
     assert "nothing about the order" in missing.content.decode()
+
+
+@shop_alone
+@pytest.mark.parametrize(("days", "ahead"), [(None, 13), (3, 2), (1, 0), (True, 13), (-4, -1)])
+def test_hotel_says_until_when_a_room_can_be_cancelled(forward, days, ahead):
+    details = {} if days is None else {"daysAhead": days}
+
+    answer = forward("book_hotel", orderId="t-1", details=details).json()
+
+    booked, until = (datetime.fromisoformat(answer[key]) for key in ("at", "cancellableUntil"))
+    assert until - booked == timedelta(days=ahead)
+    assert forward("book_hotel", orderId="t-1", details=details).json() == answer
