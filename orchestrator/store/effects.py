@@ -22,6 +22,8 @@ def owner_of(effect_id: str, *, root_id: str) -> str | None:
             state=StepState.COMPLETED,
             direction=Direction.FORWARD,
         )
+        # As the index has it, so that the planner may use it whatever the id is.
+        .exclude(effect_id="")
         .exclude(execution__root_id=root_id)
         .exclude(entry_state__in=_GIVEN_UP)
         .values_list("execution_id", flat=True)

@@ -180,8 +180,11 @@ def record_late(work: Work, run: StepRun, item: AttemptEnded) -> None:
     result = {"outcome": type(outcome).__name__, "output": outcome.output, "worker": item.worker}
     work.do(RecordLate(attempt_id=item.attempt_id, step_run_id=run.id, result=result))
     work.tell("step.late_result", run, outcome=type(outcome).__name__)
-    if isinstance(outcome, Succeeded) and run.direction is Direction.FORWARD:
+    node = work.node(run) if run.direction is Direction.FORWARD else None
+    if node is not None and isinstance(outcome, Succeeded):
         unknown.take_late_success(work, run, outcome)
+    elif node is not None and isinstance(outcome, Failed) and not item.cancelled:
+        unknown.take_late_failure(work, node, run, outcome)
 
 
 def cancel(work: Work, node: Node, run: StepRun) -> None:

@@ -6,7 +6,7 @@ until then it counts as in motion, under `doubts` in the frontier.
 
 from orchestrator.engine.definition.graph import Node
 from orchestrator.engine.definition.model import EffectClass, OnUnknown
-from orchestrator.engine.outcomes import Succeeded
+from orchestrator.engine.outcomes import Failed, Succeeded
 from orchestrator.engine.snapshot import StepRun, StepSettled
 from orchestrator.engine.states import (
     OPEN_ENTRIES,
@@ -230,6 +230,25 @@ def take_late_success(work: Work, run: StepRun, outcome: Succeeded) -> None:
         late_for = work.frontier.setdefault("late_for", [])
         if run.id not in late_for:
             late_for.append(run.id)
+
+
+def take_late_failure(work: Work, node: Node, run: StepRun, outcome: Failed) -> None:
+    """Take a definite failure that came after its attempt had been given up (§2.2, UNKNOWN).
+
+    It settles the step where that was the only attempt and no plan deals with it yet: VOID means
+    that every attempt is known not to have been applied (invariant 4).
+    """
+    is_open_question = run.state is StepState.UNKNOWN and run.entry_state in _ANSWERABLE
+    if not is_open_question or run.attempt > 1 or outcome.partial:
+        return
+    may_retry = bool(work.frontier.get("doubts", {}).get(run.id, {}).get("retry", False))
+    was_open = _close(work, run)
+    is_followed = _was_followed(work, run, was_open=was_open)
+    run = work.change(run, reason=outcome.reason)
+    if was_open and not is_followed:
+        _not_applied(work, node, run, may_retry=may_retry and not outcome.terminal)
+    else:
+        _settle_known(work, run, StepState.FAILED, is_followed=is_followed)
 
 
 def stop_cancelled(work: Work, run: StepRun) -> None:

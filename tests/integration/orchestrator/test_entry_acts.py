@@ -121,7 +121,7 @@ def test_a_failed_undo_is_sent_with_another_input(runtime: Runtime) -> None:
     assert digest({"order": 2}) in audited.changes
 
 
-def test_an_amended_undo_is_approved_anew(runtime: Runtime) -> None:
+def test_an_amended_undo_is_approved_anew(runtime: Runtime, client: Client) -> None:
     rule = {"evaluatorType": "javascript", "expression": "$.compensationInput.order > 1000"}
     entry = _failed(runtime, {"policy": "APPROVAL_IF", "approvalIf": rule})
 
@@ -131,6 +131,9 @@ def test_an_amended_undo_is_approved_anew(runtime: Runtime) -> None:
     request = ApprovalRequest.objects.get(entry_id=entry.pk)
     assert (request.undo_input, request.original_input) == ({"order": 2000}, {"order": 1})
     assert len(runtime.shop.keys("undo_a")) == 1
+    client.force_login(User.objects.create_superuser("root"))
+    page = client.get(f"/approvals/{request.pk}/").content.decode()
+    assert "As the definition has it" in page
 
 
 def test_an_undo_of_unknown_outcome_is_amended_only_on_somebodys_word(runtime: Runtime) -> None:

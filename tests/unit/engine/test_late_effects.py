@@ -12,6 +12,7 @@ from orchestrator.engine.snapshot import (
     AttemptEnded,
     Claimed,
     EntryActed,
+    PlanConfirmed,
     StepRun,
     StepSettled,
     UndoRequested,
@@ -283,3 +284,19 @@ def test_late_success_of_a_step_without_an_undo_is_recorded():
 
     assert run.state == "COMPENSATED"
     assert (run.states()["mail"], len(run.late)) == ("COMPLETED", 1)
+
+
+def test_undo_again_of_one_entry_needs_no_confirmation_of_a_plan():
+    """A named person has asked for exactly this undo (§5, `confirmPlan`)."""
+    run = World().start(saga(undone("a"), settings={"confirmPlan": "ALWAYS"}))
+    run.work("a", WHO_KNOWS)
+    plan = run.plans[0].command
+    run.feed(PlanConfirmed(hash=plan.hash, actor="op", reason="yes"))
+    run.world.pass_time(30)
+    run.work("un_a")
+    report(run, run.step("a"))
+
+    act(run, "RETRY")
+    run.work("un_a")
+
+    assert (run.state, len(run.plans)) == ("COMPENSATED", 2)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.engine.outcomes import Outcome, Succeeded, Unknown
+from orchestrator.engine.outcomes import Failed, Outcome, Succeeded, Unknown
 from orchestrator.engine.snapshot import (
     AttemptEnded,
     Cancelled,
@@ -17,7 +17,7 @@ from orchestrator.engine.snapshot import (
     UndoRequested,
 )
 from orchestrator.engine.states import Direction, EntryState
-from tests.unit.engine.definitions import saga, undone
+from tests.unit.engine.definitions import saga, task, undone
 from tests.unit.engine.driver import Run, World
 
 WHO_KNOWS = Unknown(reason="who knows")
@@ -145,3 +145,68 @@ def test_question_is_dropped_by_a_cancel_without_undo():
     run.feed(Cancelled(compensate=False, actor="op", reason="leave it"))
 
     assert (run.state, run.ledger()) == ("FAILED", {"a": "UNCERTAIN"})
+
+
+NO = Failed(reason="it was refused")
+
+
+def test_late_failure_of_the_only_attempt_answers_the_question():
+    """§2.2: UNKNOWN becomes FAILED by a late result; invariants 4 and 20."""
+    run = start(undo=UNSAFE)
+    assert run.state == "NEEDS_ATTENTION"
+
+    report(run, run.step("a"), NO)
+
+    assert (run.state, run.ledger()) == ("FAILED", {"a": "VOID"})
+    assert (run.states(), run.step("a").reason) == ({"a": "FAILED"}, "it was refused")
+
+
+def test_late_failure_says_nothing_about_other_attempts():
+    run = start(undo=UNSAFE, retryCount=1)
+    first = run.step("a")
+    run.world.pass_time(60)
+    run.work("a", WHO_KNOWS)
+    assert run.state == "NEEDS_ATTENTION"
+
+    run.feed(AttemptEnded(step_run_id=first.id, attempt_id=first.id, outcome=NO))
+
+    assert (run.state, run.ledger()) == ("NEEDS_ATTENTION", {"a": "UNCERTAIN"})
+
+
+def test_late_failure_by_halves_stays_uncertain():
+    run = start(undo=UNSAFE)
+
+    report(run, run.step("a"), Failed(reason="half", partial=True))
+
+    assert run.ledger() == {"a": "UNCERTAIN"}
+
+
+def test_late_failure_while_it_is_probed_lets_the_step_be_retried():
+    run = start(probe=task("look"), retryCount=1)
+
+    report(run, run.step("a"), NO)
+    assert run.states() == {"a": "RETRY_WAIT"}
+    run.work("look", Succeeded(output={"applied": True}))
+    assert run.states() == {"a": "RETRY_WAIT"}
+    run.world.pass_time(60)
+    run.work("a")
+
+    assert run.states() == {"a": "COMPLETED", "b": "SCHEDULED"}
+
+
+def test_late_failure_of_an_optional_step_lets_the_run_go_on():
+    run = start(optional=True)
+
+    report(run, run.step("a"), NO)
+
+    assert run.states() == {"a": "FAILED", "b": "SCHEDULED"}
+    assert run.ledger()["a"] == "VOID"
+
+
+def test_late_failure_takes_nothing_out_of_a_plan():
+    run = start()
+    assert run.ledger() == {"a": "DELAYED"}
+
+    report(run, run.step("a"), NO)
+
+    assert run.ledger() == {"a": "DELAYED"}
