@@ -8,7 +8,9 @@ a while.
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import Any
 
 from celery import current_app
@@ -30,7 +32,8 @@ DEFAULT_QUEUE = "default"
 BREAKER_SECONDS = 2.0
 FULL_QUEUE = 200
 FOLLOWED_AT_ONCE = 8
-"""More executions than this in one commit are not announced: streams look each second."""
+"""More executions than this in one ring are not announced: streams look each second."""
+KEPT_BACK_SECONDS = 0.05
 
 _closed_until = 0.0
 
@@ -78,11 +81,63 @@ def tell_pollers(names: Iterable[str]) -> None:
         _after_commit(lambda: doorbell.ring(*map(poll_topic, wanted)))
 
 
-def tell_followers(ids: Iterable[str]) -> None:
-    """Wake the streams that follow these executions, once the transaction is committed."""
+def tell_followers(ids: Iterable[str], *, at_once: bool = True) -> None:
+    """Wake the streams that follow these executions, once the transaction is committed.
+
+    `at_once`: it is news that somebody waits for, so a slice of work does not keep it to itself.
+    """
     wanted = list(ids)
-    if 0 < len(wanted) <= FOLLOWED_AT_ONCE:
-        _after_commit(lambda: doorbell.ring(*map(execution_topic, wanted)))
+    if wanted:
+        _after_commit(lambda: _announce(wanted, at_once=at_once))
+
+
+@contextlib.contextmanager
+def announcing_together() -> Iterator[None]:
+    """In the block, announce steps that follow one another in a moment by one ring.
+
+    A worker that goes from step to step would else ring after each; who follows a run sees the
+    next state a moment later, and the end of the run at once.
+    """
+    token = _kept_back.set(_KeptBack())
+    try:
+        yield
+    finally:
+        announce_kept_back()
+        _kept_back.reset(token)
+
+
+def announce_kept_back() -> None:
+    """Ring for what was kept back; called before anything that may take a while."""
+    kept = _kept_back.get()
+    if kept is not None and kept.ids:
+        _ring_followers(kept)
+
+
+@dataclass(slots=True)
+class _KeptBack:
+    """Executions whose news waits for the next ring of this slice of work."""
+
+    ids: set[str] = field(default_factory=set)
+    rung_at: float = 0.0
+
+
+_kept_back: ContextVar[_KeptBack | None] = ContextVar("kept_back", default=None)
+
+
+def _announce(ids: Collection[str], *, at_once: bool) -> None:
+    kept = _kept_back.get()
+    if kept is None:
+        kept, at_once = _KeptBack(), True
+    kept.ids.update(ids)
+    if at_once or time.monotonic() - kept.rung_at > KEPT_BACK_SECONDS:
+        _ring_followers(kept)
+
+
+def _ring_followers(kept: _KeptBack) -> None:
+    ids, kept.ids = kept.ids, set()
+    kept.rung_at = time.monotonic()
+    if len(ids) <= FOLLOWED_AT_ONCE:
+        doorbell.ring(*map(execution_topic, ids))
 
 
 def pass_failpoint(name: str) -> None:

@@ -28,7 +28,10 @@ COMMIT_AFTER_SECONDS = 0.005
 """Outcomes wait at most this long for others before they are written together."""
 QUICK_SECONDS = 0.002
 """A step that usually takes longer is not started while outcomes wait to be written."""
+HELD_SECONDS = 0.25
+"""A task holds no more steps than are usually done in this time."""
 _usual_seconds: dict[str, float] = {}
+_usual_of_queue: dict[str, float] = {}
 
 
 def _worker_name() -> str:
@@ -76,49 +79,76 @@ def run_queue(queue: str, *, first: str) -> None:
     """Run steps of a queue, beginning with one, until there is none or the time slice ends."""
     worker = _worker_name()
     ends = time.monotonic() + SLICE_SECONDS
-    limit = _limit(queue)
-    pending = deque(attempts.claim(step_run_id=first, queue=queue, worker=worker))
-    while True:
-        if not pending:
-            if time.monotonic() > ends:
-                return
-            pending.extend(attempts.claim_due(queue=queue, limit=limit, worker=worker))
+    with dispatch.announcing_together():
+        pending, may_be_more = _begin(queue, first, worker)
+        while True:
+            is_over = time.monotonic() > ends
             if not pending:
-                return
-        keep = Keeping(
-            queues=(queue,) if time.monotonic() < ends else (), limit=limit, worker=worker
-        )
-        pending.extend(_run_batch(pending, keep))
+                if is_over or not may_be_more:
+                    return
+                pending, may_be_more = _take(queue, worker)
+                if not pending:
+                    return
+            keep = Keeping(queues=() if is_over else (queue,), limit=_limit(queue), worker=worker)
+            pending.extend(_run_batch(queue, pending, keep))
+
+
+def _begin(queue: str, first: str, worker: str) -> tuple[deque[Work], bool]:
+    """Take what a message is about; where steps are quick, whatever is due with it."""
+    if _limit(queue) > 1:
+        return _take(queue, worker)
+    # One step a task, so that as many processes as there are messages share slow work.
+    return deque(attempts.claim(step_run_id=first, queue=queue, worker=worker)), True
+
+
+def _take(queue: str, worker: str) -> tuple[deque[Work], bool]:
+    """Take what is due on a queue; tell whether there may be more of it.
+
+    Every step that is scheduled later brings a message of its own.
+    """
+    limit = _limit(queue)
+    pending = deque(attempts.claim_due(queue=queue, limit=limit, worker=worker))
+    return pending, len(pending) >= limit
 
 
 def _limit(queue: str) -> int:
     """Return how many steps of a queue one task may hold at once.
 
-    Calls that leave the process are slow: whoever holds one lets others take the rest.
+    As many as are usually done within a moment: whoever holds slow work keeps others from it, and
+    its leases run. Calls that leave the process are slow.
     """
-    return 1 if queue == registry.CALLS_QUEUE else BATCH
+    usual = _usual_of_queue.get(queue)
+    if queue == registry.CALLS_QUEUE or usual is None:
+        return 1
+    return max(min(int(HELD_SECONDS / max(usual, 0.0001)), BATCH), 1)
 
 
-def _run_batch(pending: deque[Work], keep: Keeping) -> Sequence[Work]:
+def _run_batch(queue: str, pending: deque[Work], keep: Keeping) -> Sequence[Work]:
     """Run claimed steps until their outcomes should be written; return what follows from them."""
     results: list[Result] = []
     began = time.monotonic()
     while pending:
-        work = pending[0]
+        is_slow = _usual_seconds.get(pending[0].name, 1.0) > QUICK_SECONDS
         is_late = time.monotonic() - began > COMMIT_AFTER_SECONDS
-        if results and (is_late or _usual_seconds.get(work.name, 1.0) > QUICK_SECONDS):
+        if results and (is_late or is_slow):
             break
-        results.append(_run(pending.popleft()))
+        if is_slow:
+            dispatch.announce_kept_back()
+        results.append(_run(queue, pending.popleft()))
         if len(results) >= BATCH:
             break
     return attempts.record_outcomes(results=results, keep=keep)
 
 
-def _run(work: Work) -> Result:
+def _run(queue: str, work: Work) -> Result:
     # No transaction is open here: a handler may take minutes and must not hold a lock.
     began = time.monotonic()
     outcome = registry.run(work)
     took = time.monotonic() - began
-    usual = _usual_seconds.get(work.name, took)
-    _usual_seconds[work.name] = usual * 0.8 + took * 0.2
+    _learn(_usual_seconds, work.name, took)
+    _learn(_usual_of_queue, queue, took)
     return Result(work=work, outcome=outcome)
+
+
+def _learn(usual: dict[str, float], name: str, took: float) -> None:
+    usual[name] = usual.get(name, took) * 0.8 + took * 0.2

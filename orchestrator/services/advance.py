@@ -6,24 +6,20 @@ a decision asks for are evaluated with no transaction open, and the next transit
 answers.
 """
 
-import functools
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 
 from orchestrator import dispatch
-from orchestrator.engine.canonical import JSONValue
 from orchestrator.engine.commands import Decision, Needs, Question
 from orchestrator.engine.decide import decide
 from orchestrator.engine.snapshot import (
     Answer,
     ChildReported,
-    ChildVersion,
-    ExecutionView,
     Input,
     ParentSpoke,
     RetryRequested,
@@ -33,14 +29,12 @@ from orchestrator.engine.snapshot import (
 )
 from orchestrator.engine.states import ExecutionState, ForwardResult
 from orchestrator.failpoints import failpoint
-from orchestrator.gate import still_holds
-from orchestrator.handlers import registry
-from orchestrator.models import Execution, WorkflowVersion
-from orchestrator.services import answering, children, telling, versions
+from orchestrator.services import answering, memory, resolving, telling
 from orchestrator.services.retrying import retried
 from orchestrator.services.together import Together
-from orchestrator.store import claims, clock, definitions, load
+from orchestrator.store import claims, clock, load
 from orchestrator.store.apply import decisions
+from orchestrator.store.apply.revisions import Stale
 from orchestrator.store.load import Loaded
 
 logger = logging.getLogger(__name__)
@@ -93,29 +87,65 @@ def advance_locked(
     *,
     answers: Mapping[str, Answer] = NO_ANSWERS,
     keep: Keeping = KEEP_NONE,
+    new: Mapping[str, dict[str, Any]] | None = None,
+    last: bool = False,
+    remembered: bool = False,
 ) -> Advanced:
     """Decide for executions whose rows the caller has locked, and write what was decided.
 
     Rings for whoever must be woken once the caller's transaction is committed, but for the
     executions in `to_advance`: the caller goes on with them itself, or rings for them.
+
+    Args:
+        found: The executions.
+        inputs: What has happened to them.
+        answers: Results of scripts.
+        keep: Who takes new step runs at once.
+        new: Rows of executions that are not there yet and are inserted.
+        last: The caller's transaction ends with this, so the COMMIT may travel with the writes.
+        remembered: The rows are not locked; that they are still the same is checked with the write.
+
+    Raises:
+        Stale: A remembered execution has been changed meanwhile, or needs its lock.
     """
-    now = clock.now()
-    made = _decisions(found, inputs, answers, keep, now)
-    written = decisions.Written(now=now, wake_now=not dispatch.reaches_workers())
+    now = clock.lately()
+    resolvers = resolving.without_lock() if remembered else resolving.under_lock()
+    expected = {key: loaded.view.revision for key, loaded in found.items()} if remembered else None
+    made = _decisions(found, inputs, answers, keep, now, resolvers)
+    if remembered and any(decision.is_empty for decision in made.values()):
+        # Nothing would be written, so nothing would be checked.
+        raise Stale
+    written = decisions.Written(
+        now=now, wake_now=not dispatch.reaches_workers(), new_executions=dict(new or {})
+    )
     result = Advanced(loaded=found)
     fresh: list[StepRun] = []
     for key, decision in made.items():
         written.add(found[key], decision)
         _gather(result, found[key], decision)
         fresh.extend(decision.fresh)
-    decisions.write(written)
-    result.to_advance |= written.to_advance
     failpoint("advance.before_commit")
+    decisions.write(written, expected=expected, last=last)
+    result.to_advance |= written.to_advance
+    memory.follow(found, made)
     dispatch.ring_steps((run.id, run.queue) for run in fresh if run.queue)
     dispatch.tell_pollers(run.name for run in fresh if not run.queue)
-    dispatch.tell_followers(key for key, decision in made.items() if decision.events)
+    _tell_followers(made, new or {})
     telling.tell(made.values())
     return result
+
+
+def _tell_followers(made: Mapping[str, Decision], new: Collection[str]) -> None:
+    """Wake who follows these executions; nobody can follow one that is not there yet."""
+    told = {key: decision for key, decision in made.items() if decision.events and key not in new}
+    moved = any("state" in decision.changed for decision in told.values())
+    dispatch.tell_followers(told, at_once=moved)
+
+
+def begin(rows: Mapping[str, dict[str, Any]], *, last: bool) -> Advanced:
+    """Take the first decision of new executions and insert their rows as they are after it."""
+    found = {key: load.loaded_from_new(row) for key, row in rows.items()}
+    return advance_locked(found, {}, new=rows, last=last)
 
 
 def _gather(result: Advanced, loaded: Loaded, decision: Decision) -> None:
@@ -137,18 +167,18 @@ def _decisions(
     answers: Mapping[str, Answer],
     keep: Keeping,
     now: Any,
+    resolvers: load.Resolvers,
 ) -> dict[str, Decision]:
     """Decide for each execution, loading what is missing for all of them together."""
     made: dict[str, Decision] = {}
     missing = list(found)
-    resolvers = _resolvers()
     wanted: dict[str, Needs] = {}
     for _ in range(MOST_ASKED):
         wanted = {}
         for key in missing:
             decision = decide(
                 found[key].graph,
-                found[key].snapshot(now=now, answers=answers, queues=_QUEUES),
+                found[key].snapshot(now=now, answers=answers, queues=resolving.QUEUES),
                 inputs.get(key, ()),
                 claim=keep.queues,
                 claim_limit=keep.limit,
@@ -165,56 +195,9 @@ def _decisions(
     raise EndlessDecision(f"{missing[0]} keeps asking for {wanted[missing[0]]}")
 
 
-class _Queues(dict[tuple[str, str], str]):
-    """(type, name) → Celery queue; empty where polling workers do the step."""
-
-    def get(self, key: tuple[str, str], default: Any = None) -> Any:
-        return registry.queue_of(*key) or default
-
-
-_QUEUES = _Queues()
-
-
-@functools.cache
-def _resolvers() -> load.Resolvers:
-    return load.Resolvers(child=_child, inline_child=_inline_child, approval_holds=_approval_holds)
-
-
-def _approval_holds(approval_id: str, input_hash: str) -> bool:
-    return still_holds(approval_id=approval_id, input_hash=input_hash)
-
-
-def _child(name: str, number: int | None) -> ChildVersion | None:
-    version = children.find_version(name=name, number=number)
-    return _child_version(version) if version else None
-
-
-def _child_version(version: WorkflowVersion) -> ChildVersion:
-    graph = definitions.graph_of_version(version.pk)
-    return ChildVersion(
-        version_id=version.pk,
-        workflow_name=version.workflow.name if version.number else graph.definition.name,
-        number=version.number or 0,
-        is_saga=graph.is_saga,
-        has_undo=version.has_undo,
-    )
-
-
-def _inline_child(parent: ExecutionView, document: JSONValue) -> ChildVersion | str:
-    # By key: an inline child of an inline child bears a name that no workflow has.
-    home = Execution.objects.select_related("workflow").only("workflow__name").get(pk=parent.id)
-    try:
-        found = versions.inline_child_locked(parent_name=home.workflow.name, document=document)
-    except versions.UnusableDefinition as error:
-        return str(error)
-    return _child_version(found)
-
-
 # ---- what is due -----------------------------------------------------------------------------
 
 
-@retried
-@transaction.atomic(durable=True)
 def transit(
     *,
     inputs: Inputs,
@@ -227,16 +210,38 @@ def transit(
     Safe to call any number of times: with nothing due, nothing changes. The row locks make two
     callers take turns, so the second sees what the first decided.
     """
+    remembered = None if due or answers else memory.recall(inputs)
+    if remembered is not None:
+        try:
+            advanced = _transit_remembered(remembered, inputs, keep)
+        except (Stale, OperationalError, InterfaceError):
+            # Locked and read as ever; what a lost COMMIT has written is found then.
+            advanced = _transit(inputs=inputs, due=(), answers=answers, keep=keep)
+    else:
+        advanced = _transit(inputs=inputs, due=due, answers=answers, keep=keep)
+    memory.keep(advanced.claimed)
+    return advanced
+
+
+@transaction.atomic(durable=True)
+def _transit_remembered(found: dict[str, Loaded], inputs: Inputs, keep: Keeping) -> Advanced:
+    return advance_locked(found, inputs, keep=keep, last=True, remembered=True)
+
+
+@retried
+@transaction.atomic(durable=True)
+def _transit(
+    *, inputs: Inputs, due: Collection[str], answers: Mapping[str, Answer], keep: Keeping
+) -> Advanced:
     found = load.lock_executions({*inputs, *due})
     taken = {key: list(inputs.get(key, ())) for key in found}
     wanted = [key for key in due if key in found]
     if wanted:
         for key, items in _due_inputs(wanted).items():
             taken[key] = [*items, *taken[key]]
-    advanced = advance_locked(found, taken, answers=answers, keep=keep)
     if any(isinstance(item, TimerDue) for items in taken.values() for item in items):
         failpoint("timer.before_commit")
-    return advanced
+    return advance_locked(found, taken, answers=answers, keep=keep, last=True)
 
 
 def _due_inputs(ids: Collection[str]) -> dict[str, list[Input]]:

@@ -7,21 +7,20 @@ from functools import partial
 
 from django.db import InterfaceError, OperationalError, transaction
 
-from orchestrator import drain, metrics
+from orchestrator import dispatch, drain, metrics
 from orchestrator.engine import keys
 from orchestrator.engine.definition.graph import Node, policy_of
 from orchestrator.engine.definition.model import BUILT_IN_POLICY
 from orchestrator.engine.outcomes import Outcome
 from orchestrator.engine.snapshot import AttemptEnded, Claimed, Extended, Input, StepRun
-from orchestrator.engine.states import Direction, StepState
+from orchestrator.engine.states import Direction
 from orchestrator.engine.steps import base
 from orchestrator.failpoints import failpoint
 from orchestrator.handlers.base import ForwardView, Work
-from orchestrator.models import StepRun as StepRow
-from orchestrator.services import advance, upkeep
+from orchestrator.services import advance, memory, upkeep
 from orchestrator.services.advance import Keeping
 from orchestrator.services.retrying import retried
-from orchestrator.store import claims, clock, load
+from orchestrator.store import branches, claims, load
 from orchestrator.store.load import Loaded
 from orchestrator.store.statements import any_of, bound
 
@@ -29,7 +28,6 @@ logger = logging.getLogger(__name__)
 
 _DATABASE_AWAY = (OperationalError, InterfaceError)
 """What no execution is to blame for."""
-CLAIMABLE = (StepState.SCHEDULED, StepState.RETRY_WAIT)
 BATCH = 32
 """Step runs that one Celery task takes at once, where they are quick."""
 
@@ -37,13 +35,12 @@ BATCH = 32
 def claim(*, step_run_id: str, queue: str, worker: str) -> list[Work]:
     """Take one step run, if it is still there to be taken, and answer what is to be done."""
     # Under load most of what a message names was taken long before it arrived.
-    claimable = StepRow.objects.filter(pk=step_run_id, state__in=CLAIMABLE).order_by()
-    row = claimable.values_list("execution_id", flat=True).first()
-    if row is None or drain.is_draining():
+    execution_id = claims.execution_of(step_run_id)
+    if execution_id is None or drain.is_draining():
         return []
     keep = Keeping(queues=(queue,), limit=1, worker=worker)
     item = Claimed(step_run_id=step_run_id, worker=worker)
-    claimed = advance.drive(inputs={str(row): [item]}, keep=keep)
+    claimed = advance.drive(inputs={execution_id: [item]}, keep=keep)
     if claimed:
         upkeep.note_claim()
     return _works(claimed)
@@ -55,6 +52,7 @@ def claim_due(*, queue: str, limit: int, worker: str) -> list[Work]:
         return []
     try:
         claimed = _claim_due(queue=queue, limit=limit, worker=worker).claimed
+        memory.keep(claimed)
     except _DATABASE_AWAY:
         raise
     except Exception:
@@ -68,7 +66,7 @@ def claim_due(*, queue: str, limit: int, worker: str) -> list[Work]:
 def _claim_each(*, queue: str, limit: int, worker: str) -> list[tuple[Loaded, StepRun]]:
     """Claim one by one, so that an execution that cannot be loaded does not hold up its queue."""
     claimed: list[tuple[Loaded, StepRun]] = []
-    found = claims.due_on_queue(queue=queue, limit=limit + BATCH, now=clock.now(), lock=False)
+    found = claims.due_on_queue(queue=queue, limit=limit + BATCH, lock=False)
     for due in found:
         if len(claimed) >= limit:
             break
@@ -83,8 +81,8 @@ def _claim_each(*, queue: str, limit: int, worker: str) -> list[tuple[Loaded, St
 @retried
 @transaction.atomic(durable=True)
 def _claim_due(*, queue: str, limit: int, worker: str) -> advance.Advanced:
-    found = claims.due_on_queue(queue=queue, limit=limit, now=clock.now())
-    return claim_locked(found, worker)
+    found = claims.due_on_queue(queue=queue, limit=limit)
+    return claim_locked(found, worker) if found else advance.Advanced(loaded={})
 
 
 def claim_locked(found: Sequence[claims.Due], worker: str) -> advance.Advanced:
@@ -94,8 +92,10 @@ def claim_locked(found: Sequence[claims.Due], worker: str) -> advance.Advanced:
         item = Claimed(step_run_id=due.step_run_id, worker=worker)
         inputs.setdefault(due.execution_id, []).append(item)
     loaded = load.lock_executions(inputs)
-    _preload(loaded, [due.step_run_id for due in found])
-    return advance.advance_locked(loaded, inputs)
+    _preload(loaded, [due.step_run_id for due in found if not loaded[due.execution_id].complete])
+    advanced = advance.advance_locked(loaded, inputs, last=True)
+    dispatch.ring_executions(advanced.to_advance)
+    return advanced
 
 
 def _preload(loaded: Mapping[str, Loaded], step_run_ids: Collection[str]) -> None:
@@ -188,7 +188,7 @@ def work_of(loaded: Loaded, run: StepRun) -> Work:
 
 
 def _node(loaded: Loaded, run: StepRun) -> Node:
-    return load.graph_of_run(loaded, run).nodes[run.reference]
+    return branches.graph_of_run(loaded, run).nodes[run.reference]
 
 
 def key_of(loaded: Loaded, run: StepRun) -> str:
@@ -207,7 +207,7 @@ def key_of(loaded: Loaded, run: StepRun) -> str:
 
 def _shown(loaded: Loaded, run: StepRun) -> str:
     """Return the reference of an attached step where its key carries it, else nothing."""
-    graph = load.graph_of_run(loaded, run)
+    graph = branches.graph_of_run(loaded, run)
     owner = graph.nodes[graph.nodes[run.reference].owner]
     return run.reference if run.reference in owner.step.keyed else ""
 
@@ -227,7 +227,7 @@ def _deadline(loaded: Loaded, node: Node, run: StepRun, entry: StepRun | None) -
     """Return how long the call may take; always shorter than the lease (reliability.md §2.8)."""
     if entry is None:
         return base.deadline_seconds(policy_of(node.step, loaded.policies), run)
-    compensation = load.graph_of_run(loaded, entry).nodes[entry.reference].step.compensation
+    compensation = branches.graph_of_run(loaded, entry).nodes[entry.reference].step.compensation
     limit = compensation.retry.attempt_timeout_seconds if compensation else base.DEFAULT_DEADLINE
     own = base.deadline_seconds(BUILT_IN_POLICY, run)
     return min(limit, own) if run.type == "HTTP" else limit

@@ -21,7 +21,7 @@ from orchestrator.services.errors import Conflict, Invalid, NotFound
 from orchestrator.services.executions import cancel_execution
 from orchestrator.services.locked import apply_locked, find_locked, problem, require_reason
 from orchestrator.services.retrying import retried
-from orchestrator.store import clock, load
+from orchestrator.store import branches, clock, load
 from orchestrator.store.load import Loaded
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def _load_whole(loaded: Loaded) -> None:
 
 
 def _node(loaded: Loaded, run: StepRun) -> Node | None:
-    return load.graph_of_run(loaded, run).nodes.get(run.reference)
+    return branches.graph_of_run(loaded, run).nodes.get(run.reference)
 
 
 def request_compensation(

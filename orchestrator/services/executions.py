@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from orchestrator import dispatch, metrics
 from orchestrator.access import policy
@@ -30,9 +30,8 @@ from orchestrator.services.locked import (
 )
 from orchestrator.services.lookups import Lookups
 from orchestrator.services.retrying import retried
-from orchestrator.store import clock, definitions, keys, load, statements
+from orchestrator.store import clock, definitions, keys
 from orchestrator.store.apply import children
-from orchestrator.store.statements import table_of
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -106,13 +105,7 @@ def start_execution(  # noqa: PLR0913 - a start has that many parts
         task_to_domain=task_to_domain,
     )
     _check(request)
-    try:
-        # Made before the insert, so that a second try after a lost COMMIT makes the same row.
-        return _start(actor=actor, request=request, execution_id=new_id())
-    except Exception:
-        # A version made by a transaction that was rolled back may leave its key to another one.
-        definitions.graph_of_version.cache_clear()
-        raise
+    return _once([request], actor=actor)[0]
 
 
 def start_many(*, actor: "User | None", requests: list[StartRequest]) -> list[Started]:
@@ -122,7 +115,38 @@ def start_many(*, actor: "User | None", requests: list[StartRequest]) -> list[St
     """
     for request in requests:
         _check(request)
-    return _start_many(actor=actor, requests=requests, ids=[new_id() for _ in requests])
+    return _once(requests, actor=actor)
+
+
+def _once(requests: list[StartRequest], *, actor: "User | None") -> list[Started]:
+    # Made before the insert, so that a second try after a lost COMMIT makes the same rows.
+    ids = [new_id() for _ in requests]
+    try:
+        return _start(actor=actor, requests=requests, ids=ids)
+    except IntegrityError:
+        found = _written_before(ids)
+        if not found:
+            raise
+        return found
+    except Exception:
+        # A version made by a transaction that was rolled back may leave its key to another one.
+        definitions.graph_of_version.cache_clear()
+        raise
+
+
+def _written_before(ids: list[str]) -> list[Started]:
+    """Return what an earlier try has started whose COMMIT came through after all."""
+    rows = Execution.objects.only("workflow_name", "version_number").in_bulk(ids)
+    return [
+        Started(
+            id=row.pk,
+            workflow_name=row.workflow_name,
+            version=row.version_number,
+            created=True,
+        )
+        for row in (rows.get(UUID(key)) for key in ids)
+        if row is not None
+    ]
 
 
 def new_id() -> str:
@@ -150,19 +174,7 @@ def _check(request: StartRequest) -> None:
 
 @retried
 @transaction.atomic(durable=True)
-def _start(*, actor: "User | None", request: StartRequest, execution_id: str) -> Started:
-    started, row = _prepare(actor, request, execution_id, Lookups(actor))
-    if row is None:
-        return started
-    _insert(actor, [(started, row, request)])
-    return started
-
-
-@retried
-@transaction.atomic(durable=True)
-def _start_many(
-    *, actor: "User | None", requests: list[StartRequest], ids: list[str]
-) -> list[Started]:
+def _start(*, actor: "User | None", requests: list[StartRequest], ids: list[str]) -> list[Started]:
     resolved = Lookups(actor)
     prepared = [
         (*_prepare(actor, request, key, resolved), request)
@@ -252,16 +264,10 @@ def _known(request: StartRequest, workflow: Workflow, execution_id: str) -> Star
 
 
 def _insert(actor: "User | None", new: list[tuple[Started, dict[str, Any], StartRequest]]) -> None:
-    rows = [row for _, row, _ in new]
-    # After a COMMIT that was lost on its way they are there already, and have been decided.
-    statements.insert(table_of(Execution), rows, ignore_conflicts=True)
-    locked = load.lock_executions([row["id"] for row in rows])
-    found = {key: loaded for key, loaded in locked.items() if loaded.view.revision == 0}
-    advanced = advance.advance_locked(found, {})
+    rows = {row["id"]: row for _, row, _ in new}
+    advanced = advance.begin(rows, last=actor is None)
     dispatch.ring_executions(advanced.to_advance)
     for started, row, _ in new:
-        if row["id"] not in found:
-            continue
         metrics.EXECUTIONS_STARTED.labels(workflow=row["workflow_name"]).inc()
         if actor is not None:
             log.record(

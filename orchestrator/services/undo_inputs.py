@@ -12,7 +12,7 @@ from orchestrator.engine.definition.model import Step
 from orchestrator.engine.states import Direction
 from orchestrator.models import StepRun
 from orchestrator.services.errors import Invalid
-from orchestrator.store import load
+from orchestrator.store import branches, load
 
 
 def require_valid(*, entry_id: str, input: dict[str, Any]) -> None:  # noqa: A002 - as on the wire
@@ -29,7 +29,7 @@ def require_valid(*, entry_id: str, input: dict[str, Any]) -> None:  # noqa: A00
         {loaded.view.id: loaded}, {loaded.view.id: Needs(runs={entry_id})}, load.NO_RESOLVERS
     )
     run = loaded.runs[entry_id]
-    node = load.graph_of_run(loaded, run).nodes[run.reference]
+    node = branches.graph_of_run(loaded, run).nodes[run.reference]
     if node.step.compensation is None:
         return
     task = node.step.compensation.tasks[0]

@@ -13,8 +13,8 @@ from django.db import connection
 
 from orchestrator.engine.definition.graph import ENGINE_TYPES
 from orchestrator.models import Execution, Notice, StepRun, Timer
-from orchestrator.store import statements
-from orchestrator.store.statements import moment, table_of
+from orchestrator.store import clock, statements, wire
+from orchestrator.store.statements import any_of, bound, moment, table_of
 
 # What the claim would refuse anyway must not stand before others in the queue: the same rule as
 # `attempts.is_claimable` of the engine.
@@ -36,16 +36,32 @@ class Due:
     queue: str = ""
 
 
-def due_on_queue(*, queue: str, limit: int, now: datetime, lock: bool = True) -> list[Due]:
+def execution_of(step_run_id: str) -> str | None:
+    """Return the execution of a step run that may still be taken by a worker of ours."""
+    [rows] = wire.ask(
+        (
+            (
+                f"SELECT {table_of(StepRun).select(('execution_id',))} "  # noqa: S608
+                f"FROM {table_of(StepRun).name} "
+                f"WHERE {any_of('id', 1)} AND state IN ('SCHEDULED', 'RETRY_WAIT')"
+            ),
+            bound([step_run_id]),
+        )
+    )
+    return _text(rows[0][0]) if rows else None
+
+
+def due_on_queue(*, queue: str, limit: int, lock: bool = True) -> list[Due]:
     """Return step runs that a Celery worker of this queue may take, the longest due first.
 
     Without `lock` what others hold is among them, and no transaction is needed.
     """
+    now, parameters = clock.in_sql()
     condition = (
-        "s.queue = %s AND s.state IN ('SCHEDULED', 'RETRY_WAIT') AND s.due_at <= %s "
+        f"s.queue = %s AND s.state IN ('SCHEDULED', 'RETRY_WAIT') AND s.due_at <= {now} "
         "ORDER BY s.due_at"
     )
-    return _candidates(condition, [queue, moment(now)], limit, lock=lock)
+    return _candidates(condition, [queue, *parameters], limit, lock=lock)
 
 
 def due_for_polling(
@@ -76,14 +92,16 @@ def _candidates(
     is_sqlite = connection.vendor == "sqlite"
     ids = "s.id, s.execution_id" if is_sqlite else "s.id::text, s.execution_id::text"
     skip = "" if is_sqlite or not lock else " FOR NO KEY UPDATE OF e SKIP LOCKED"
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT {ids}, s.queue FROM {steps.name} s "  # noqa: S608
-            f"JOIN {executions.name} e ON e.id = s.execution_id "
-            f"WHERE {_DISPATCHABLE} AND {condition} LIMIT %s{skip}",
+    [rows] = wire.ask(
+        (
+            (
+                f"SELECT {ids}, s.queue FROM {steps.name} s "  # noqa: S608
+                f"JOIN {executions.name} e ON e.id = s.execution_id "
+                f"WHERE {_DISPATCHABLE} AND {condition} LIMIT %s{skip}"
+            ),
             [*parameters, limit],
         )
-        rows = cursor.fetchall()
+    )
     return [
         Due(step_run_id=_text(step), execution_id=_text(execution), queue=queue)
         for step, execution, queue in rows

@@ -8,7 +8,6 @@ from django.db import connection
 
 from orchestrator.engine.canonical import JSONValue
 from orchestrator.engine.commands import Needs
-from orchestrator.engine.definition.branches import branches_of
 from orchestrator.engine.definition.graph import Graph
 from orchestrator.engine.definition.model import TaskPolicy
 from orchestrator.engine.snapshot import (
@@ -20,30 +19,30 @@ from orchestrator.engine.snapshot import (
     StepRun,
 )
 from orchestrator.engine.states import (
-    Direction,
-    EntryState,
-    ExecutionState,
-    ForwardResult,
     StepState,
 )
 from orchestrator.models import (
     Execution,
 )
-from orchestrator.models import (
-    StepRun as StepRow,
+from orchestrator.store import (
+    branches,
+    clock,
+    definitions,
+    effects,
+    newest,
+    plans,
+    polls,
+    rows,
+    statements,
+    wire,
 )
-from orchestrator.store import definitions, effects, newest, plans, polls, statements
 from orchestrator.store.newest import Newest
 from orchestrator.store.statements import any_of, bound, table_of
 
-STEP_COLUMNS = tuple(name for name in StepRun.__slots__ if name != "is_light")
-LIGHT_COLUMNS = tuple(
-    name for name in STEP_COLUMNS if name not in {"input", "output", "variables", "dynamic"}
-)
-EXECUTION_COLUMNS = tuple(ExecutionView.__slots__)
-_EXTRA_COLUMNS = ("version_id", "task_policies")
 MOST_OF_SHORT = 12
 """Step runs of an execution up to which all of them are loaded together."""
+MOST_NODES = 64
+"""Steps of a definition up to which the newest run of each is looked up without being asked for."""
 _SETTLED = tuple(state.value for state in StepState if state.is_settled)
 
 
@@ -75,6 +74,8 @@ class Loaded:
 
     def snapshot(self, *, now: Any, answers: Mapping[str, Answer], queues: Any) -> Snapshot:
         """Return what a decision may see now."""
+        if self.complete:
+            self._know_all()
         return Snapshot(
             now=now,
             execution=self.view,
@@ -96,6 +97,16 @@ class Loaded:
             owners=self.owners,
             plan=self.plan,
         )
+
+    def _know_all(self) -> None:
+        """Answer before they are asked the questions that all step runs together answer."""
+        self.attached.update(self.runs)
+        if not self.latest and len(self.graph.nodes) <= MOST_NODES:
+            self.latest = dict.fromkeys(self.graph.nodes)
+            for reference in {run.reference for run in self.runs.values()}:
+                one = Newest(execution_id=self.view.id, reference=reference)
+                found = newest.among(self.runs.values(), one)
+                self.latest[reference] = found[0][1] if found else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +130,11 @@ NO_RESOLVERS = Resolvers(
 
 
 def lock_executions(ids: Collection[str]) -> dict[str, Loaded]:
-    """Lock executions in one order and return them; those that do not exist are left out."""
+    """Lock executions in one order and return them; those that do not exist are left out.
+
+    With them come the database's time and, for executions that have few, all step runs: what most
+    decisions ask for, on the same way to the server.
+    """
     return _executions(ids, lock=True)
 
 
@@ -132,75 +147,78 @@ def _executions(ids: Collection[str], *, lock: bool) -> dict[str, Loaded]:
     if not ids:
         return {}
     table = table_of(Execution)
-    columns = (*EXECUTION_COLUMNS, *_EXTRA_COLUMNS)
+    condition = any_of("id", len(ids))
     # No other transaction takes two executions in another order (reliability.md §5.3).
     ending = " ORDER BY id"
     if lock and connection.vendor == "postgresql":
         ending += " FOR NO KEY UPDATE"
-    found: dict[str, Loaded] = {}
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT {table.select(columns)} FROM {table.name} "  # noqa: S608
-            f"WHERE {any_of('id', len(ids))}{ending}",
-            bound(ids),
-        )
-        readers = table.readers(columns)
-        for row in cursor.fetchall():
-            values = dict(zip(columns, _read(row, readers), strict=True))
-            extra = {name: values.pop(name) for name in _EXTRA_COLUMNS}
-            values["state"] = ExecutionState(values["state"])
-            if values["outcome"] is not None:
-                values["outcome"] = ForwardResult(values["outcome"])
-            for name in ("paused", "is_saga"):
-                values[name] = bool(values[name])
-            view = ExecutionView(**values)
-            found[view.id] = Loaded(
-                view=view,
-                version_id=extra["version_id"],
-                task_policies=extra["task_policies"],
-                graph=definitions.graph_of_version(extra["version_id"]),
-                policies=definitions.policies_of(extra["task_policies"])
-                if extra["task_policies"]
-                else {},
-            )
+    sql = f"SELECT {rows.execution_list()} FROM {table.name} WHERE {condition}{ending}"  # noqa: S608
+    moment, parameters = clock.in_sql()
+    executions, times, runs = wire.ask(
+        (sql, bound(ids)),
+        # Read once the locks are there: nobody who had them before can have written a later time.
+        (f"SELECT {moment}", parameters),
+        _short_runs(ids),
+    )
+    if connection.vendor == "postgresql":
+        clock.hear(times[0][0])
+    loaded = [new_loaded(*rows.execution_from(row)) for row in executions]
+    found = {one.view.id: one for one in loaded}
+    _keep_short(found, runs)
     return found
 
 
-def _read(row: Sequence[Any], readers: tuple[tuple[int, Callable[[Any], Any]], ...]) -> list[Any]:
-    values = list(row)
-    for index, reader in readers:
-        values[index] = reader(values[index])
-    return values
+def new_loaded(view: ExecutionView, version_id: int, task_policies: dict[str, Any]) -> Loaded:
+    """Return an execution of which nothing is known but its row."""
+    return Loaded(
+        view=view,
+        version_id=version_id,
+        task_policies=task_policies,
+        graph=definitions.graph_of_version(version_id),
+        policies=definitions.policies_of(task_policies) if task_policies else {},
+    )
+
+
+def loaded_from_new(row: Mapping[str, Any]) -> Loaded:
+    """Return an execution that is not stored yet, from the row that will be inserted."""
+    view = ExecutionView(**{name: row[name] for name in rows.EXECUTION_COLUMNS})
+    loaded = new_loaded(view, row["version_id"], row["task_policies"])
+    loaded.complete = loaded.whole = loaded.in_motion = True
+    return loaded
+
+
+def _short_runs(ids: Collection[str]) -> wire.Statement:
+    """Return the statement for all step runs of executions that have few."""
+    executions = table_of(Execution).name
+    seq = (
+        "json_extract(frontier, '$.seq')"
+        if connection.vendor == "sqlite"
+        else "(frontier->>'seq')::integer"
+    )
+    condition = (
+        f"s.execution_id IN (SELECT id FROM {executions} "  # noqa: S608
+        f"WHERE {any_of('id', len(ids))} AND COALESCE({seq}, 0) <= {MOST_OF_SHORT})"
+    )
+    return rows.select_runs(condition), bound(ids)
+
+
+def _keep_short(found: Mapping[str, Loaded], runs: wire.Rows) -> None:
+    _keep(found, rows.runs_from(runs))
+    for loaded in found.values():
+        if _is_short(loaded):
+            loaded.complete = loaded.whole = loaded.in_motion = True
+
+
+def _is_short(loaded: Loaded) -> bool:
+    return int(loaded.view.frontier.get("seq", 0)) <= MOST_OF_SHORT
 
 
 def step_runs(
     condition: str, parameters: Sequence[Any], *, light: bool = False
 ) -> list[tuple[str, StepRun]]:
     """Return (execution id, step run) of the rows that a condition selects."""
-    table = table_of(StepRow)
-    columns = ("execution_id", *(LIGHT_COLUMNS if light else STEP_COLUMNS))
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT {table.select(columns, 's.')} FROM {table.name} s WHERE {condition}",  # noqa: S608
-            list(parameters),
-        )
-        rows = cursor.fetchall()
-    readers = table.readers(columns)
-    return [_step_run(columns, _read(row, readers), light=light) for row in rows]
-
-
-def _step_run(columns: Sequence[str], row: list[Any], *, light: bool) -> tuple[str, StepRun]:
-    values = dict(zip(columns[1:], row[1:], strict=True))
-    values["state"] = StepState(values["state"])
-    values["direction"] = Direction(values["direction"])
-    if values["entry_state"] is not None:
-        values["entry_state"] = EntryState(values["entry_state"])
-    values["caused_by"] = tuple(values["caused_by"])
-    if values["undo_next"] is not None:
-        values["undo_next"] = tuple(values["undo_next"])
-    for name in ("doubt", "partial"):
-        values[name] = bool(values[name])
-    return row[0], StepRun(**values, is_light=light)
+    [found] = wire.ask((rows.select_runs(condition, light=light), parameters))
+    return rows.runs_from(found, light=light)
 
 
 # ---- what a decision asks for ----------------------------------------------------------------
@@ -218,18 +236,10 @@ def satisfy(found: Mapping[str, Loaded], wanted: Mapping[str, Needs], resolvers:
 
 def _load_short(found: Mapping[str, Loaded], wanted: Mapping[str, Needs]) -> None:
     """Load all step runs of executions that have few: cheaper than to ask for them one by one."""
-    short = [
-        key
-        for key in wanted
-        if not found[key].complete and found[key].view.frontier.get("seq", 0) <= MOST_OF_SHORT
-    ]
-    if not short:
-        return
-    rows = step_runs(any_of("s.execution_id", len(short)), bound(short))
-    _keep(found, rows)
-    for key in short:
-        loaded = found[key]
-        loaded.complete = loaded.whole = loaded.in_motion = True
+    short = [key for key in wanted if not found[key].complete and _is_short(found[key])]
+    if short:
+        [runs] = wire.ask(_short_runs(short))
+        _keep_short({key: found[key] for key in short}, runs)
 
 
 def _load_runs(found: Mapping[str, Loaded], wanted: Mapping[str, set[str]]) -> None:
@@ -269,8 +279,8 @@ def _load_latest(found: Mapping[str, Loaded], wanted: Mapping[str, set[str]]) ->
     for key, name in pairs:
         loaded = found[key]
         one = Newest(execution_id=key, reference=name)
-        rows = newest.among(loaded.runs.values(), one) if loaded.complete else []
-        loaded.latest[name] = rows[0][1] if rows else None
+        runs = newest.among(loaded.runs.values(), one) if loaded.complete else []
+        loaded.latest[name] = runs[0][1] if runs else None
     pairs = [(key, name) for key, name in pairs if not found[key].complete]
     if not pairs:
         return
@@ -306,7 +316,7 @@ def _load_rest(  # noqa: C901 - one line per kind of need
         _keep({key: loaded}, step_runs(condition, [*own, *references]))
         loaded.rounds[position] = True
     for fork_id in needs.dynamic:
-        _load_dynamic(loaded, fork_id)
+        branches.load_dynamic(loaded, fork_id)
     for child in needs.children:
         loaded.children[child] = resolvers.child(*child)
     for digest, raw in needs.inline_children.items():
@@ -328,36 +338,5 @@ def _load_before(loaded: Loaded, key: str, wanted: set[tuple[str, int]]) -> None
     epochs = {run.seq: run.epoch for run in loaded.runs.values()}
     for reference, below in sorted(wanted):
         one = Newest(execution_id=key, reference=reference, below=below, epoch=epochs.get(below))
-        rows = newest.among(loaded.runs.values(), one) if loaded.complete else _newest([one])
-        loaded.before[reference, below] = rows[0][1] if rows else None
-
-
-def graph_of_run(loaded: Loaded, run: StepRun) -> Graph:
-    """Return the graph in which a step run's step stands, loading it where it is missing."""
-    if run.defined_by is None:
-        return loaded.graph
-    if run.defined_by not in loaded.dynamic:
-        _load_dynamic(loaded, run.defined_by)
-    return loaded.dynamic[run.defined_by]
-
-
-_BRANCHES: dict[str, Graph] = {}
-_MOST_BRANCHES = 64
-
-
-def _load_dynamic(loaded: Loaded, fork_id: str) -> None:
-    """Compile the branches of a dynamic fork; kept per process, since they never change."""
-    graph = _BRANCHES.get(fork_id)
-    if graph is None:
-        fork = loaded.runs.get(fork_id)
-        if fork is None or fork.is_light:
-            _keep({loaded.view.id: loaded}, step_runs("s.id = %s", statements.uuids([fork_id])))
-            fork = loaded.runs[fork_id]
-        if fork.defined_by is not None and fork.defined_by not in loaded.dynamic:
-            _load_dynamic(loaded, fork.defined_by)
-        outer = loaded.graph if fork.defined_by is None else loaded.dynamic[fork.defined_by]
-        graph = branches_of(outer, fork.reference, fork.dynamic or [])
-        if len(_BRANCHES) >= _MOST_BRANCHES:
-            _BRANCHES.clear()
-        _BRANCHES[fork_id] = graph
-    loaded.dynamic[fork_id] = graph
+        found = newest.among(loaded.runs.values(), one) if loaded.complete else _newest([one])
+        loaded.before[reference, below] = found[0][1] if found else None

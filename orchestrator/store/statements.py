@@ -1,8 +1,8 @@
 """The hand-written SQL of the hot path: many rows in one statement, on PostgreSQL and SQLite.
 
-On PostgreSQL a set of rows travels as one JSON parameter and is unfolded by `json_to_recordset`,
-which costs a fraction of what as many bound values cost; SQLite gets `executemany` on its one
-connection.
+On PostgreSQL a set of rows travels as one JSON text and is unfolded by `json_to_recordset`, which
+costs a fraction of what as many values cost; a few rows go as literals. SQLite gets `executemany`
+on its one connection.
 """
 
 import json
@@ -18,7 +18,13 @@ from django.db import connection
 from django.db.models import Field, JSONField, Model, UUIDField
 from django.db.models.fields import DateTimeField
 
+from orchestrator.store import wire
+from orchestrator.store.literals import array, literal, quoted
+
 Row = Mapping[str, Any]
+
+FEW = 3
+"""Rows up to which literals are cheaper than a set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,24 +37,36 @@ class Table:
     kinds: Mapping[str, str] = field(hash=False)
     """Column → `json`, `uuid`, `time` or `plain`."""
 
-    def select(self, columns: Sequence[str], prefix: str = "") -> str:
+    def select(self, columns: tuple[str, ...], prefix: str = "") -> str:
         """Return the select list that `read` understands."""
-        is_sqlite = connection.vendor == "sqlite"
-        return ", ".join(
-            f"{prefix}{column}::text"
-            if self.kinds[column] == "uuid" and not is_sqlite
-            else f"{prefix}{column}"
-            for column in columns
-        )
+        return _select_list(self, columns, prefix, connection.vendor)
 
-    def readers(self, columns: Sequence[str]) -> tuple[tuple[int, Callable[[Any], Any]], ...]:
+    def readers(self, columns: tuple[str, ...]) -> "Readers":
         """Return what to do with the values of a selected row, by index."""
-        table = _SQLITE_READERS if connection.vendor == "sqlite" else _READERS
-        return tuple(
-            (index, table[self.kinds[column]])
-            for index, column in enumerate(columns)
-            if self.kinds[column] in table
-        )
+        return _readers(self, columns, connection.vendor)
+
+
+Readers = tuple[tuple[int, Callable[[Any], Any]], ...]
+
+
+@cache
+def _select_list(table: Table, columns: tuple[str, ...], prefix: str, vendor: str) -> str:
+    return ", ".join(
+        f"{prefix}{column}::text"
+        if table.kinds[column] == "uuid" and vendor != "sqlite"
+        else f"{prefix}{column}"
+        for column in columns
+    )
+
+
+@cache
+def _readers(table: Table, columns: tuple[str, ...], vendor: str) -> Readers:
+    readers = _SQLITE_READERS if vendor == "sqlite" else _READERS
+    return tuple(
+        (index, readers[table.kinds[column]])
+        for index, column in enumerate(columns)
+        if table.kinds[column] in readers
+    )
 
 
 @cache
@@ -99,7 +117,8 @@ def dashed(hexadecimal: str) -> str:
     return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
 
 
-def _loads(text: str | None) -> Any:
+def json_from(text: str | None) -> Any:
+    """Return the value of a JSON column as a raw statement gives it."""
     return None if text is None else json.loads(text)
 
 
@@ -107,9 +126,9 @@ def _sqlite_time(moment_: datetime | None) -> datetime | None:
     return None if moment_ is None else moment_.replace(tzinfo=UTC)
 
 
-_READERS: Mapping[str, Callable[[Any], Any]] = {"json": _loads}
+_READERS: Mapping[str, Callable[[Any], Any]] = {"json": json_from}
 _SQLITE_READERS: Mapping[str, Callable[[Any], Any]] = {
-    "json": _loads,
+    "json": json_from,
     "uuid": lambda value: None if value is None else dashed(value),
     "time": _sqlite_time,
 }
@@ -153,34 +172,33 @@ def bound(ids: Iterable[str]) -> list[Any]:
     return values if connection.vendor == "sqlite" else [values]
 
 
-_gathered: ContextVar[list[tuple[str, list[Any]]] | None] = ContextVar("gathered", default=None)
+_gathered: ContextVar[list[str] | None] = ContextVar("gathered", default=None)
 
 
 @contextmanager
-def in_one_message() -> Iterator[None]:
+def in_one_message(*, last: bool = False) -> Iterator[None]:
     """Send the writes of the block together at its end: one way to the server instead of many.
 
-    Nothing in the block may read what it writes. SQLite has no way to go and writes at once.
+    Nothing in the block may read what it writes. `last`: nothing follows in the transaction.
+    SQLite has no way to go and writes at once.
     """
-    gathered: list[tuple[str, list[Any]]] = []
+    gathered: list[str] = []
     token = _gathered.set(gathered)
     try:
         yield
     finally:
         _gathered.reset(token)
     if gathered:
-        parameters = [value for _, values in gathered for value in values]
-        with connection.cursor() as cursor:
-            cursor.execute("; ".join(sql for sql, _ in gathered), parameters)
+        wire.tell("; ".join(gathered), last=last)
 
 
-def _send(sql: str, parameters: list[Any]) -> None:
+def send(sql: str) -> None:
+    """Send a statement to PostgreSQL that has its values in it, or put it into the message."""
     gathered = _gathered.get()
     if gathered is not None:
-        gathered.append((sql, parameters))
-        return
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
+        gathered.append(sql)
+    else:
+        wire.tell(sql)
 
 
 def _send_many(sql: str, rows: list[list[Any]]) -> None:
@@ -202,12 +220,24 @@ def insert(table: Table, rows: Sequence[Row], *, ignore_conflicts: bool = False)
             [[sqlite_value(table.kinds[c], row[c]) for c in columns] for row in rows],
         )
         return
+    send(f"INSERT INTO {table.name} ({names}) {_given(table, columns, rows)}{conflict}")
+
+
+def _given(table: Table, columns: Sequence[str], rows: Sequence[Row]) -> str:
+    """Return rows as something to select from: literals if they are few, else unfolded JSON."""
+    if len(rows) <= FEW:
+        return f"VALUES {', '.join(_values(table, columns, row) for row in rows)}"
+    return f"SELECT {', '.join(columns)} FROM {_unfolded(table, columns, rows)}"  # noqa: S608
+
+
+def _values(table: Table, columns: Sequence[str], row: Row) -> str:
+    kinds = table.kinds
+    return f"({', '.join([literal(kinds[column], row[column]) for column in columns])})"
+
+
+def _unfolded(table: Table, columns: Sequence[str], rows: Sequence[Row]) -> str:
     shape = ", ".join(f"{column} {table.types[column]}" for column in columns)
-    _send(
-        f"INSERT INTO {table.name} ({names}) SELECT {names} "  # noqa: S608
-        f"FROM json_to_recordset(%s::json) AS given({shape}){conflict}",
-        [_dumps(rows)],
-    )
+    return f"json_to_recordset({quoted(_dumps(rows))}::json) AS given({shape})"
 
 
 def update(
@@ -242,21 +272,34 @@ def _update_group(
             [[sqlite_value(table.kinds[c], row[c]) for c in [*written, key]] for row in rows],
         )
         return
-    shape = ", ".join(f"{column} {table.types[column]}" for column in columns)
+    if len(rows) <= FEW:
+        for row in rows:
+            send(_update_of(table, written, row, key, counters))
+        return
     sets = ", ".join(
         f"{column} = {table.name}.{column} + given.{column}"
         if column in counters
         else f"{column} = given.{column}"
         for column in written
     )
-    _send(
-        f"UPDATE {table.name} SET {sets} "  # noqa: S608
-        f"FROM json_to_recordset(%s::json) AS given({shape}) "
-        # The keys once more, so that the planner knows how few rows it is and uses the index.
-        f"WHERE {table.name}.{key} = given.{key} "
-        f"AND {table.name}.{key} = ANY(%s::{table.types[key]}[])",
-        [_dumps(rows), [str(row[key]) for row in rows]],
+    # The keys once more, so that the planner knows how few rows it is and uses the index.
+    keys = array(table.types[key], [str(row[key]) for row in rows])
+    send(
+        f"UPDATE {table.name} SET {sets} FROM {_unfolded(table, columns, rows)} "  # noqa: S608
+        f"WHERE {table.name}.{key} = given.{key} AND {table.name}.{key} = ANY({keys})",
     )
+
+
+def _update_of(
+    table: Table, written: Sequence[str], row: Row, key: str, counters: Collection[str]
+) -> str:
+    """Return the statement that updates one row by literals."""
+    sets = ", ".join(
+        f"{column} = {f'{column} + ' if column in counters else ''}"
+        f"{literal(table.kinds[column], row[column])}"
+        for column in written
+    )
+    return f"UPDATE {table.name} SET {sets} WHERE {key} = {literal(table.kinds[key], row[key])}"  # noqa: S608
 
 
 def _dumps(rows: Sequence[Row]) -> str:
@@ -278,12 +321,7 @@ def upsert(table: Table, rows: Sequence[Row], *, keys: Sequence[str]) -> None:
             [[sqlite_value(table.kinds[c], row[c]) for c in columns] for row in rows],
         )
         return
-    shape = ", ".join(f"{column} {table.types[column]}" for column in columns)
-    _send(
-        f"INSERT INTO {table.name} ({names}) SELECT {names} "  # noqa: S608
-        f"FROM json_to_recordset(%s::json) AS given({shape}) {conflict}",
-        [_dumps(rows)],
-    )
+    send(f"INSERT INTO {table.name} ({names}) {_given(table, columns, rows)} {conflict}")
 
 
 def delete(table: Table, rows: Sequence[Row]) -> None:
@@ -298,10 +336,6 @@ def delete(table: Table, rows: Sequence[Row]) -> None:
             [[sqlite_value(table.kinds[c], row[c]) for c in columns] for row in rows],
         )
         return
-    shape = ", ".join(f"{column} {table.types[column]}" for column in columns)
     same = " AND ".join(f"{table.name}.{column} = given.{column}" for column in columns)
-    _send(
-        f"DELETE FROM {table.name} USING json_to_recordset(%s::json) "  # noqa: S608
-        f"AS given({shape}) WHERE {same}",
-        [_dumps(rows)],
-    )
+    given = _unfolded(table, columns, rows)
+    send(f"DELETE FROM {table.name} USING {given} WHERE {same}")  # noqa: S608

@@ -36,8 +36,9 @@ from orchestrator.models import (
     StepRun as StepRow,
 )
 from orchestrator.store import statements
-from orchestrator.store.apply import children
-from orchestrator.store.load import STEP_COLUMNS, Loaded
+from orchestrator.store.apply import children, revisions
+from orchestrator.store.load import Loaded
+from orchestrator.store.rows import STEP_COLUMNS
 from orchestrator.store.statements import table_of
 
 Rare = RecordLate | StorePlan | EndPlan | OpenApproval | CloseApproval
@@ -53,6 +54,8 @@ class Written:
     now: datetime
     wake_now: bool
     """True where nobody reads what this process publishes: repair may ring at once."""
+    new_executions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Rows that are inserted as they are after their first decision."""
     executions: list[dict[str, Any]] = field(default_factory=list)
     created: list[dict[str, Any]] = field(default_factory=list)
     updated: list[dict[str, Any]] = field(default_factory=list)
@@ -112,7 +115,10 @@ class Written:
             "revision": execution.revision + 1,
             "updated_at": self.now,
         }
-        self.executions.append(row)
+        if execution.id in self.new_executions:
+            self.new_executions[execution.id] |= row
+        else:
+            self.executions.append(row)
         execution.head = head
         execution.revision += 1
         if execution.wake_at is not None:
@@ -171,9 +177,27 @@ class Written:
         self.to_advance.add(command.execution_id)
 
 
-def write(written: Written) -> None:
-    """Write all that was gathered; a handful of statements, however many executions it is."""
-    with statements.in_one_message():
+def write(
+    written: Written, *, expected: Mapping[str, int] | None = None, last: bool = False
+) -> None:
+    """Write all that was gathered; a handful of statements, however many executions it is.
+
+    Args:
+        written: What is to be written.
+        expected: The revision at which each execution was read, where no lock holds it since.
+        last: Nothing follows in the caller's transaction.
+
+    Raises:
+        Stale: An execution is not at the expected revision any more; nothing was written.
+    """
+    is_alone = not written.children and all(
+        isinstance(rare, StorePlan | EndPlan) for _, rare in written.rare
+    )
+    with (
+        revisions.checked(expected or {}),
+        statements.in_one_message(last=last and is_alone),
+    ):
+        revisions.check(expected or {})
         _write_sets(written)
         for execution_id, rare in written.rare:
             _write_plan(execution_id, rare, now=written.now)
@@ -184,6 +208,7 @@ def write(written: Written) -> None:
 
 
 def _write_sets(written: Written) -> None:
+    statements.insert(table_of(Execution), list(written.new_executions.values()))
     statements.insert(table_of(StepRow), written.created)
     statements.update(table_of(StepRow), written.updated)
     statements.insert(table_of(Attempt), list(written.new_attempts.values()))

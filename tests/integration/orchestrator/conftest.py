@@ -4,7 +4,8 @@ import pytest
 
 from orchestrator import tasks
 from orchestrator.handlers import registry
-from orchestrator.store import clock, definitions
+from orchestrator.services import memory
+from orchestrator.store import clock, definitions, statements
 from tests.fakes import Clock, Shop
 from tests.runtime import Runtime
 
@@ -22,6 +23,9 @@ def make_runtime(monkeypatch: pytest.MonkeyPatch) -> Runtime:
     made = Runtime(shop=Shop(), clock=Clock())
     monkeypatch.setattr(registry, "_by_name", dict(registry._by_name))
     monkeypatch.setattr(clock, "now", made.clock.now)
+    monkeypatch.setattr(clock, "lately", made.clock.now)
+    monkeypatch.setattr(clock, "in_sql", lambda: ("%s", [statements.moment(made.clock.now())]))
+    memory.forget_all()
     # The test's own transaction must survive what a task does first in a long-lived worker.
     monkeypatch.setattr(tasks, "close_old_connections", lambda: None)
     made.handle("a", "b", "c", "d")

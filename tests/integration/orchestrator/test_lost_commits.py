@@ -13,6 +13,7 @@ from orchestrator.services import attempts, executions
 from orchestrator.services.advance import KEEP_NONE
 from orchestrator.services.attempts import Result
 from orchestrator.services.executions import StartRequest
+from orchestrator.store import wire
 from tests.factories.definitions import reversible, saga
 from tests.integration.orchestrator.conftest import make_runtime
 from tests.runtime import Runtime, everything_stored
@@ -127,6 +128,8 @@ def test_what_nothing_can_mend_is_raised_and_nothing_is_kept(
         raise OperationalError("disk I/O error")
 
     with monkeypatch.context() as patch:
+        # The COMMIT by itself, so that it can fail without having happened.
+        patch.setattr(wire, "_is_outermost", lambda: False)
         patch.setattr(connections["default"], "commit", broken)
         with pytest.raises(OperationalError, match="disk"):
             attempts.claim_due(queue="default", limit=1, worker="w1")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from orchestrator.models import Execution, StepRun, Timer
-from orchestrator.store import load, statements
+from orchestrator.store import load, rows, statements
 from orchestrator.store.statements import table_of
 from tests.factories.definitions import reversible, saga
 from tests.runtime import Runtime
@@ -30,7 +30,7 @@ def execution(runtime: Runtime) -> Execution:
 def _row(execution: Execution, **given: Any) -> dict[str, Any]:
     own = statements.uuids([str(execution.pk)])
     [(_, run), *_] = load.step_runs("s.execution_id = %s", own)
-    row = {name: getattr(run, name) for name in load.STEP_COLUMNS}
+    row = {name: getattr(run, name) for name in rows.STEP_COLUMNS}
     key = str(uuid.uuid4())
     return {**row, "execution_id": str(execution.pk), "id": key, "attempt_id": key, **given}
 

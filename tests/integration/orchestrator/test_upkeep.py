@@ -179,7 +179,9 @@ def test_a_plan_that_stands_still_is_found_and_goes_on(runtime: Runtime) -> None
     runtime.clock.advance(1)
     for _ in range(2):
         works = attempts.claim_due(queue="default", limit=1, worker="w1")
-        tasks_done = [Result(work=work, outcome=tasks._run(work).outcome) for work in works]
+        tasks_done = [
+            Result(work=work, outcome=tasks._run("default", work).outcome) for work in works
+        ]
         attempts.record_outcomes(results=tasks_done, keep=KEEP_NONE)
     undo = StepRun.objects.get(execution=execution, direction="COMPENSATION")
     _forget_dispatch(execution, undo)
