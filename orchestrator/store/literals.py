@@ -9,6 +9,10 @@ from datetime import datetime
 from typing import Any
 
 
+_encode = json.JSONEncoder(default=str).encode
+"""Made once; `json.dumps` makes an encoder for every value that is not of its own kinds."""
+
+
 class Unspeakable(ValueError):
     """A value that PostgreSQL cannot hold."""
 
@@ -35,7 +39,7 @@ def literal(kind: str, value: Any) -> str:
     if value is None:
         return "NULL"
     if kind == "json":
-        return quoted(json.dumps(value, default=str))
+        return quoted(_encode(value))
     if value is True:
         return "true"
     if value is False:
