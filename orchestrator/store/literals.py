@@ -8,7 +8,6 @@ import json
 from datetime import datetime
 from typing import Any
 
-
 _encode = json.JSONEncoder(default=str).encode
 """Made once; `json.dumps` makes an encoder for every value that is not of its own kinds."""
 
