@@ -74,6 +74,8 @@ class Player:
     random: Random
     services: Services = field(default_factory=Services)
     reports: list[tuple[Run, AttemptEnded]] = field(default_factory=list)
+    landed: list[tuple[Run, AttemptEnded]] = field(default_factory=list)
+    """Successes of calls that nobody knew to have landed, to be told later."""
     approved: set[str] = field(default_factory=set)
     faults: bool = True
     trouble: float = 0.3
@@ -94,7 +96,7 @@ class Player:
         ]
         moves += [self._people, self._time, self._deliver]
         if self.random.random() < self.trouble:
-            moves = [self._repeat, self._extend, self._lose, self._operator]
+            moves = [self._repeat, self._extend, self._lose, self._operator, self._tell_late]
         self.random.choice(moves)(run)
 
     def _work(self, run: Run) -> None:
@@ -124,8 +126,8 @@ class Player:
         if kind == "w":
             return Waiting(callback_seconds=5)
         if kind == "u":
-            if self.random.random() < 0.5:
-                self.services.call(step)
+            if self.random.random() < 0.5 and self.services.call(step):
+                self._will_tell(run, step)
             return Unknown(reason="who knows", timed_out=self.random.random() < 0.3)
         if kind == "p" and run.node(step).has_undo:
             return (
@@ -134,6 +136,12 @@ class Player:
                 else Failed(reason="no")
             )
         return Failed(reason="no", terminal=kind == "t")
+
+    def _will_tell(self, run: Run, step: StepRun) -> None:
+        done = Succeeded(output={"n": 1})
+        self.landed.append(
+            (run, AttemptEnded(step_run_id=step.id, attempt_id=step.attempt_id, outcome=done))
+        )
 
     def _undo_outcome(self, step: StepRun) -> Outcome:
         has_trouble = self.faults and self.random.random() < self.trouble
@@ -172,6 +180,8 @@ class Player:
                 found.append(self._verdict(step))
             if step.entry_state in (EntryState.COMPENSATION_FAILED, EntryState.MANUAL):
                 found.append(self._act(step))
+            if step.entry_state is EntryState.LATE_EFFECT:
+                found.append(self._act_on_late_effect(run, step))
         for key in run.execution.frontier.get("questions", []):
             is_there = bool(self.services.applied[key])
             if not is_there:
@@ -203,6 +213,12 @@ class Player:
         action = self.random.choice(["RETRY", "RETRY", "SKIP", "RESOLVE", "TO_MANUAL"])
         return EntryActed(entry_id=step.id, action=action, actor="ann", reason="because")
 
+    def _act_on_late_effect(self, run: Run, step: StepRun) -> EntryActed:
+        can_begin = "undo" in run.execution.frontier or "late" in run.execution.frontier
+        actions = ["RESOLVE", "HARMLESS", *(["RETRY"] * 4 if can_begin else [])]
+        action = self.random.choice(actions)
+        return EntryActed(entry_id=step.id, action=action, actor="ann", reason="because")
+
     def _time(self, _: Run) -> None:
         self.world.pass_time(self.random.choice([1, 10, 61, 100]))
 
@@ -214,6 +230,11 @@ class Player:
     def _repeat(self, _: Run) -> None:
         if self.reports:
             other, item = self.random.choice(self.reports)
+            other.feed(item)
+
+    def _tell_late(self, _: Run) -> None:
+        if self.landed:
+            other, item = self.landed.pop(self.random.randrange(len(self.landed)))
             other.feed(item)
 
     def _extend(self, run: Run) -> None:
