@@ -234,7 +234,7 @@ class Player:
 
     def _tell_late(self, _: Run) -> None:
         if self.landed:
-            other, item = self.landed.pop(self.random.randrange(len(self.landed)))
+            other, item = self.random.choice(self.landed)
             other.feed(item)
 
     def _extend(self, run: Run) -> None:
@@ -245,8 +245,9 @@ class Player:
         held = run.dispatched()
         if held:
             step = self.random.choice(held)
-            if step.direction is Direction.FORWARD and self.random.random() < 0.5:
-                self.services.call(step)
+            lands = step.direction is Direction.FORWARD and self.random.random() < 0.5
+            if lands and self.services.call(step):
+                self._will_tell(run, step)
             if step.due_at is not None:
                 self.world.now = max(self.world.now, step.due_at)
                 run.feed(StepDue(step_run_id=step.id))
@@ -328,6 +329,9 @@ def play(world: World, seed: int, steps: int) -> Player:
     random = player.random
     for _ in range(steps):
         player.step()
+    player.finish()
+    for told, item in player.landed:
+        told.feed(item)
     player.finish()
     # What has completed can be undone too.
     player.trouble = random.choice([0, 0.1, 0.3])
