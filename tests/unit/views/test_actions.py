@@ -40,7 +40,10 @@ def possible(detail: dict[str, Any]) -> list[str]:
         ({"state": "COMPLETED"}, []),
         ({"state": "COMPENSATED", "ledger": [{"state": "COMPENSATED"}]}, []),
         ({"state": "FAILED", "ledger": [{"state": "COMPENSATED"}]}, []),
-        ({"state": "NEEDS_ATTENTION", "ledger": [{"state": "ARMED"}]}, ["pause", "undo", "cancel"]),
+        (
+            {"state": "NEEDS_ATTENTION", "ledger": [{"state": "ARMED"}]},
+            ["pause", "retry", "undo", "cancel"],
+        ),
     ],
 )
 def test_possible_actions(detail: dict[str, Any], keys: list[str]) -> None:
