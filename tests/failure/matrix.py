@@ -14,6 +14,8 @@ class Moment:
     """At which passing the process dies; the first is not always one that matters."""
     refuse: str = "finish"
     """Which step is refused in the run that is undone."""
+    workflow: str = "everything"
+    """Of the run that is undone."""
     meet: str = ""
     """Two steps, the second of which is refused while the first is in flight."""
 
@@ -34,6 +36,7 @@ MOMENTS = (
         meet="pay,pack",
     ),
     Moment(name="plan.while_written", row="while the plan is being written"),
+    Moment(name="epoch.before_commit", row="in the middle of epoch change", workflow="again"),
     Moment(name="undo_call.before", row="after dispatch of an undo, no answer"),
     Moment(name="undo_call.after", row="after dispatch of an undo, no answer"),
     Moment(name="undo_record.before", row="undo answered, commit lost"),
@@ -45,7 +48,7 @@ MOMENTS = (
 TOGETHER = (
     ("advance.before_commit", "call.before", "record.before", "timer.before_commit"),
     ("advance.after_commit", "publish.before", "call.after", "scripts.before_evaluate"),
-    ("record.after", "plan.while_written"),
+    ("record.after", "plan.while_written", "epoch.before_commit"),
     # Two calls must meet in flight: another process killed meanwhile would part them.
     ("stop.after_commit",),
     ("undo_call.before", "undo_call.after", "undo_record.before", "undo_record.after"),
@@ -58,7 +61,6 @@ ELSEWHERE = {
 """Met elsewhere; each has a test of its own."""
 
 NOT_HERE = {
-    "in the middle of epoch change": "runs have one epoch only",
     "restore from an older backup": "nothing dies here",
     "worker with an old build": "a late result, tested on rows",
 }

@@ -73,13 +73,13 @@ def task(reference: str, kind: str, **keys: Any) -> dict[str, Any]:
     return {"name": reference, "taskReferenceName": reference, "type": kind, **keys}
 
 
-def saga(name: str, tasks: list[dict[str, Any]]) -> dict[str, Any]:
+def saga(name: str, tasks: list[dict[str, Any]], **settings: Any) -> dict[str, Any]:
     """Return a saga definition."""
     return {
         "name": name,
         "version": 1,
         "schemaVersion": 2,
-        "saga": {"unknownSettleDelaySeconds": 1, "quiesceTimeoutSeconds": 30},
+        "saga": {"unknownSettleDelaySeconds": 1, "quiesceTimeoutSeconds": 30, **settings},
         "tasks": tasks,
     }
 
@@ -117,6 +117,14 @@ APPROVED = saga(
         http("finish"),
     ],
 )
+AGAIN = saga(
+    "again",
+    [{**http("reserve"), "savepoint": True}, http("pay"), http("finish")],
+    onFailure="FORWARD",
+    maxRetries=1,
+    retryDelaySeconds=0,
+)
+"""Refused twice it goes back to its savepoint once, and then all the way."""
 
 
 def main() -> None:
@@ -128,7 +136,7 @@ def main() -> None:
     user = accounts.ensure_service_account(name="failure", key_id=KEY, secret=SECRET)
     user.is_superuser = True
     user.save()
-    for document in (SHIPPING, EVERYTHING, APPROVED):
+    for document in (SHIPPING, EVERYTHING, APPROVED, AGAIN):
         versions.register(actor=None, document=document)
 
 

@@ -48,7 +48,9 @@ def test_every_failpoint_of_the_code_is_in_the_matrix():
 def _runs(machine: Machine, *moments: Moment) -> tuple[list[Run], list[Run]]:
     """Return runs that will complete, and for each moment one that will be undone."""
     good = [machine.run() for _ in moments]
-    bad = [machine.run(refuse=moment.refuse, meet=moment.meet) for moment in moments]
+    bad = [
+        machine.run(moment.workflow, refuse=moment.refuse, meet=moment.meet) for moment in moments
+    ]
     return good, bad
 
 
