@@ -31,6 +31,8 @@ class Node:
     order: int | None = None
     """The place in the plan: 1 is undone first."""
     note: str = ""
+    epoch: int | None = None
+    """Told where the step ran in several: the run went back to a savepoint."""
 
     @property
     def is_quiet(self) -> bool:
@@ -98,7 +100,7 @@ class _Drawing:
         if not runs:
             yield Pair(depth=line.depth, forward=_unreached(line), undo=_possible(line))
         for run in runs[:ROUNDS_SHOWN]:
-            yield self._pair(run, line=line, rounds=len(runs))
+            yield self._pair(run, line=line, among=runs)
         if len(runs) > ROUNDS_SHOWN:
             more = len(runs) - ROUNDS_SHOWN
             yield Pair(depth=line.depth, heading=f"{more} more rounds, see the view Steps")
@@ -108,12 +110,12 @@ class _Drawing:
         for runs in self._forward.values():
             for run in runs:
                 if run["type"] not in HIDDEN:
-                    yield self._pair(run, line=None, rounds=len(runs))
+                    yield self._pair(run, line=None, among=runs)
 
-    def _pair(self, run: Row, *, line: Line | None, rounds: int) -> Pair:
+    def _pair(self, run: Row, *, line: Line | None, among: Sequence[Row]) -> Pair:
         return Pair(
             depth=line.depth if line else 0,
-            forward=_forward_node(run, rounds=rounds),
+            forward=_forward_node(run, among=among),
             undo=self._undo_node(run, line),
         )
 
@@ -141,19 +143,23 @@ class _Drawing:
         )
 
 
-def _forward_node(run: Row, *, rounds: int) -> Node:
+def _forward_node(run: Row, *, among: Sequence[Row]) -> Node:
+    """Return the box of a step run; `among` are all of its step, by rounds and epochs."""
     shown = look("step", run["state"])
     title = run["name"]
     # Rounds count from 1 in loops and stay 0 outside.
-    if rounds > 1 and run["iteration"]:
+    if len(among) > 1 and run["iteration"]:
         title = f"{title}, round {run['iteration']}"
+    epoch = run["epoch"] if len({other["epoch"] for other in among}) > 1 else None
+    words = [title, kind(run["type"]), *([f"epoch {epoch}"] if epoch else []), shown.word]
     return Node(
         title=title,
         look=shown,
-        spoken=f"{title}, {kind(run['type'])}, {shown.word}",
+        spoken=", ".join(words),
         step_id=str(run["id"]),
         run=run,
         note=run["reason"] or "",
+        epoch=epoch,
     )
 
 

@@ -26,6 +26,7 @@ def a_step(step_id: str, reference: str, name: str, **fields: Any) -> dict[str, 
         "direction": "FORWARD",
         "compensates": None,
         "iteration": 0,
+        "epoch": 1,
         "state": "COMPLETED",
         "reason": "",
     } | fields
@@ -47,6 +48,21 @@ def test_a_run_that_has_not_begun_shows_what_will_come() -> None:
         "release_inventory",
         "refund_payment",
         "cancel_shipment",
+    ]
+
+
+def test_a_step_that_ran_in_several_epochs_says_which() -> None:
+    steps = [
+        a_step("1", "reserve", "reserve_inventory"),
+        a_step("2", "charge", "charge_payment"),
+        a_step("3", "charge", "charge_payment", epoch=2, state="DISPATCHED"),
+    ]
+    pairs = lanes(lines=lines_of("order_fulfilment"), detail=a_detail(steps=steps))
+
+    assert [(pair.forward.epoch, pair.forward.spoken) for pair in pairs if pair.forward][:3] == [
+        (None, "reserve_inventory, HTTP, Succeeded"),
+        (1, "charge_payment, HTTP, epoch 1, Succeeded"),
+        (2, "charge_payment, HTTP, epoch 2, Running"),
     ]
 
 
