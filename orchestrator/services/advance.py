@@ -125,6 +125,8 @@ def advance_locked(
         _gather(result, found[key], decision)
         fresh.extend(decision.fresh)
     failpoint("advance.before_commit")
+    if any("epoch" in decision.changed for decision in made.values()):
+        failpoint("epoch.before_commit")
     decisions.write(written, expected=expected, last=last)
     result.to_advance |= written.to_advance
     memory.follow(found, made)
