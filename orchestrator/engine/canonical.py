@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 JSONValue: TypeAlias = (
     bool | int | float | str | Sequence["JSONValue"] | Mapping[str, "JSONValue"] | None
@@ -19,3 +19,12 @@ def canonical(value: JSONValue) -> str:
 def digest(value: JSONValue) -> str:
     """Return the SHA-256 of the canonical spelling, in hex."""
     return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
+def copied(value: Any) -> Any:
+    """Copy JSON containers; leaves are immutable."""
+    if isinstance(value, dict):
+        return {name: copied(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [copied(inner) for inner in value]
+    return value

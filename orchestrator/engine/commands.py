@@ -52,6 +52,7 @@ class Needs:
     owners: set[str] = field(default_factory=set)
     """Effect ids of which it must be known whether they are another run's."""
     plan: bool = False
+    plan_entries: bool = False
 
     def __bool__(self) -> bool:
         return bool(
@@ -70,6 +71,7 @@ class Needs:
             or self.polled
             or self.owners
             or self.plan
+            or self.plan_entries
         )
 
 

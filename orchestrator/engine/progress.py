@@ -181,7 +181,9 @@ def _stopped(work: Work) -> None:
         inside = direction.beyond_pivot(work)
         if stop.get("dead_end"):
             return
-        stop["dead_end"] = True
+        is_bounded = direction.is_dead_end(work, stop, inside)
+        if is_bounded:
+            stop["dead_end"] = True
     choosable = plan.CHOOSABLE_ON_REQUEST if "wanted" in stop else plan.CHOOSABLE
     chosen = stop.get("wanted") if inside is None else _live(work, inside, choosable)
     if not wanted or not (chosen if inside is not None else work.entries_in(choosable)):
@@ -195,6 +197,7 @@ def _stopped(work: Work) -> None:
         reason=str(stop.get("reason", "")),
         wanted=frozenset(chosen) if chosen else None,
         on_request="wanted" in stop,
+        override=bool(stop.get("override")),
     )
 
 

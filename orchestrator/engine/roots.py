@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from orchestrator.engine import keys
+from orchestrator.engine import keys, origins
 from orchestrator.engine.definition.graph import Node, inner_steps
 from orchestrator.engine.definition.model import Compensation, Step
 from orchestrator.engine.expressions import mapping
@@ -200,7 +200,7 @@ def compensation_root(
     work: Work, owner: Node, entry: StepRun, own: StepRun | None
 ) -> dict[str, Any]:
     """Return what `${compensation.…}` reads (product.md §3)."""
-    execution, plan = work.execution, work.active_plan()
+    execution, plan = work.execution, origins.plan_of(work, entry)
     return {
         "reason": plan.reason if plan else (execution.failure or {}).get("message"),
         "trigger": plan.trigger if plan else None,

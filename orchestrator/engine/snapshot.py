@@ -152,6 +152,8 @@ class PlanView:
     trigger: str
     reason: str
     triggered_by: str
+    entries: tuple[str, ...] | None = None
+    """Ids of its entries, as far as asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,6 +264,8 @@ class ParentSpoke:
     undo: bool
     stop: bool
     reason: str
+    override: bool = False
+    """Two persons have agreed to the parent's undo past a pivot; it holds for this run too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,6 +275,8 @@ class Cancelled:
     compensate: bool
     actor: str
     reason: str
+    override: bool = False
+    """Two persons have agreed to go past a pivot (§11)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,6 +287,8 @@ class UndoRequested:
     reason: str
     entries: frozenset[str] | None = None
     trigger: str = "REQUEST"
+    override: bool = False
+    """Two persons have agreed to go past a pivot, a seal or the order (§5, §10.4, §11)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

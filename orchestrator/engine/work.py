@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from orchestrator.engine import states
-from orchestrator.engine.canonical import JSONValue, digest
+from orchestrator.engine.canonical import JSONValue, copied, digest
 from orchestrator.engine.commands import (
     ClearTimer,
     Command,
@@ -62,6 +62,8 @@ class Stop:
     """Of COMPENSATE: `step` or `savepoint` where it names one."""
     spent: tuple[str, ...] = ()
     """Scopes that have no savepoint retry left, or could not take theirs."""
+    override: bool = False
+    """Two persons have agreed to undo what came before a pivot (§11)."""
 
 
 @dataclass(slots=True)
@@ -105,7 +107,7 @@ class Work:
             **{name: getattr(source, name) for name in ExecutionView.__slots__}
         )
         self.now = self.snapshot.now
-        self.frontier = _copied(source.frontier)
+        self.frontier = copied(source.frontier)
         self.runs = dict(self.snapshot.runs)
         self.latest = dict(self.snapshot.latest)
         self.plan = self.snapshot.plan
@@ -384,15 +386,6 @@ class Work:
             claimed=tuple(self.claimed),
             refused=tuple(self.refused),
         )
-
-
-def _copied(value: Any) -> Any:
-    """Copy JSON containers; leaves are immutable."""
-    if isinstance(value, dict):
-        return {name: _copied(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_copied(inner) for inner in value]
-    return value
 
 
 def merged(template: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

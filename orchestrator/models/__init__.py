@@ -5,6 +5,7 @@ from orchestrator.models.compensation import CompensationPlan
 from orchestrator.models.execution import Attempt, AttemptLog, Execution, StartKey, StepRun
 from orchestrator.models.journal import ExecutionEvent
 from orchestrator.models.outbox import OutboxMessage, StoredAnswer
+from orchestrator.models.pending import PendingAct
 from orchestrator.models.permissions import (
     WorkflowGroupObjectPermission,
     WorkflowRole,
@@ -25,6 +26,7 @@ __all__ = [
     "ExecutionEvent",
     "Notice",
     "OutboxMessage",
+    "PendingAct",
     "QueuePoll",
     "Rollout",
     "ServiceAccount",

@@ -10,6 +10,7 @@ from django.db.models import Q, QuerySet
 
 from orchestrator.access import scoping
 from orchestrator.access.errors import NotFound
+from orchestrator.engine.compensation import plan as plans
 from orchestrator.engine.states import ExecutionState
 from orchestrator.models import CompensationPlan, Execution, Workflow
 from orchestrator.selectors import ledger, steps, waiting, workflows
@@ -181,6 +182,7 @@ def plan_dict(plan: CompensationPlan, *, frontier: Mapping[str, Any]) -> dict[st
         "entries": plan.entries,
         "edges": plan.edges,
         "cannotBeUndone": plan.cannot_be_undone,
+        "amounts": plans.totals(plan.entries),
         "state": plan.state,
         "createdAt": iso(plan.created_at),
         "endedAt": iso(plan.ended_at),

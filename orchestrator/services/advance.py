@@ -275,7 +275,10 @@ def _notice(kind: str, data: Mapping[str, Any]) -> Input:
             actor=data["by"], reason=data["reason"], resume_children=True, by_parent=True
         )
     return ParentSpoke(
-        undo=bool(data.get("undo", True)), stop=kind == "STOP", reason=str(data.get("reason", ""))
+        undo=bool(data.get("undo", True)),
+        stop=kind == "STOP",
+        reason=str(data.get("reason", "")),
+        override=bool(data.get("override")),
     )
 
 

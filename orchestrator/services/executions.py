@@ -16,15 +16,14 @@ from orchestrator.audit import log
 from orchestrator.border.input import check as check_json
 from orchestrator.border.input import size_of
 from orchestrator.engine.canonical import JSONValue, digest
-from orchestrator.engine.snapshot import Cancelled, PauseSet
+from orchestrator.engine.snapshot import PauseSet
 from orchestrator.engine.states import ExecutionState
 from orchestrator.models import Execution, Workflow
-from orchestrator.services import advance, versions
+from orchestrator.services import advance, cancelling, versions
 from orchestrator.services.errors import Conflict, Invalid, Malformed
 from orchestrator.services.locked import (
     apply_locked,
     find_locked,
-    live_entries,
     problem,
     require_reason,
 )
@@ -295,30 +294,12 @@ def cancel_execution(
     Raises:
         NotFound, Forbidden: The actor may not see or not cancel it.
         Invalid: There is no reason.
-        Conflict: The run is over, or undo is asked for while a pivot is in doubt.
+        Conflict: The run is over, or undo is asked for past a pivot, or while one is in doubt.
     """
     row, loaded = find_locked(execution_id)
     policy.require(actor, Permission.CANCEL_EXECUTION, row.workflow)
-    told = require_reason(reason)
-    state = loaded.view.state
-    if state.is_terminal:
-        raise Conflict(f"The run is over ({state}); there is nothing to cancel.")
-    if not compensate and live_entries(loaded):
-        policy.require(actor, Permission.BREAK_GLASS, row.workflow)
-    if compensate and "pivot_doubt" in loaded.view.frontier:
-        raise Conflict(
-            "Nobody knows yet whether the pivot took effect, so nothing may be undone. Settle its "
-            "step first."
-        )
-    who = versions.name_of(actor)
-    apply_locked(loaded, Cancelled(compensate=compensate, actor=who, reason=told))
-    log.record(
-        "execution.cancel",
-        str(row.pk),
-        actor,
-        workflow=row.workflow_name,
-        reason=told,
-        changes={"compensate": compensate},
+    cancelling.cancel_locked(
+        row, loaded, actor=actor, compensate=compensate, reason=require_reason(reason)
     )
 
 

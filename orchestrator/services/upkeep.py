@@ -13,7 +13,7 @@ from orchestrator import dispatch, metrics
 from orchestrator.engine.states import AttemptState, EntryState
 from orchestrator.handlers import registry
 from orchestrator.models import Attempt, StepRun, Worker
-from orchestrator.services import accounts, advance, answers
+from orchestrator.services import accounts, advance, answers, two_persons
 from orchestrator.store import clock, stuck
 from orchestrator.store.stuck import Depth, Stuck
 
@@ -159,9 +159,10 @@ def is_deaf() -> bool:
 
 
 def tidy_up() -> None:
-    """Forget answers, tokens and hosts that nobody asks for any more."""
+    """Forget answers, tokens, hosts and calls for a second person that are too old."""
     answers.forget_old()
     accounts.forget_expired_tokens()
+    two_persons.forget_old()
     with transaction.atomic(durable=True):
         Worker.objects.filter(last_tick_at__lt=clock.now() - WORKERS_KEPT).delete()
 

@@ -331,6 +331,8 @@ def _load_rest(  # noqa: C901 - one line per kind of need
         loaded.owners[effect_id] = effects.owner_of(effect_id, root_id=loaded.view.root_id)
     if needs.plan and loaded.plan is None:
         loaded.plan = plans.active_plan(key)
+    if needs.plan_entries:
+        loaded.plan = plans.active_plan(key, with_entries=True)
 
 
 def _load_before(loaded: Loaded, key: str, wanted: set[tuple[str, int]]) -> None:

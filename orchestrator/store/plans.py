@@ -4,11 +4,12 @@ from orchestrator.engine.snapshot import PlanView
 from orchestrator.models import CompensationPlan
 
 
-def active_plan(execution_id: str) -> PlanView | None:
-    """Return the plan that is being carried out."""
+def active_plan(execution_id: str, *, with_entries: bool = False) -> PlanView | None:
+    """Return the plan that waits to be carried out, or is."""
+    columns = ["id", "hash", "trigger", "reason", "triggered_by"]
     stored = (
         CompensationPlan.objects.filter(execution_id=execution_id, state="ACTIVE")
-        .only("id", "hash", "trigger", "reason", "triggered_by")
+        .only(*columns, *(["entries"] if with_entries else []))
         .first()
     )
     if stored is None:
@@ -19,4 +20,5 @@ def active_plan(execution_id: str) -> PlanView | None:
         trigger=stored.trigger,
         reason=stored.reason,
         triggered_by=stored.triggered_by,
+        entries=tuple(entry["id"] for entry in stored.entries) if with_entries else None,
     )

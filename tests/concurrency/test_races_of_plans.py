@@ -3,10 +3,12 @@
 from functools import partial
 
 import pytest
+from django.contrib.auth.models import User
 
-from orchestrator.models import Execution, ExecutionEvent
-from orchestrator.services import plans
+from orchestrator.models import Execution, ExecutionEvent, PendingAct
+from orchestrator.services import compensations, plans
 from orchestrator.services.errors import Conflict
+from orchestrator.services.two_persons import Waiting
 from tests.concurrency.conftest import race_for
 from tests.factories.definitions import reversible, saga
 from tests.fakes import refuses
@@ -72,3 +74,55 @@ def test_a_reject_before_a_confirm_wins(runtime: Runtime) -> None:
     runtime.work()
     assert runtime.read(execution).state == "FAILED"
     assert runtime.shop.standing() == ["a"]
+
+
+# ---- two persons, two triggers ------------------------------------------------------------------
+
+
+def _force(execution: Execution, actor: User) -> Waiting | None:
+    entry = execution.steprun_set.get(reference="a").pk
+    return compensations.request_compensation(
+        actor=actor, execution_id=execution.pk, reason="both", entries=[str(entry)], force=True
+    )
+
+
+def test_of_two_persons_at_once_the_second_does_it(runtime: Runtime) -> None:
+    execution = runtime.run(saga("orders", reversible("a"), reversible("b")))
+    people = [User.objects.create_superuser(name) for name in ("ann", "bob")]
+
+    first, second = race_for(execution, *(partial(_force, execution, one) for one in people))
+
+    assert isinstance(first, Waiting)
+    assert second is None
+    assert not PendingAct.objects.exists()
+    runtime.work()
+    assert runtime.ledger(execution) == {"a": "COMPENSATED", "b": "ARMED"}
+
+
+def test_one_person_twice_at_once_is_one(runtime: Runtime) -> None:
+    execution = runtime.run(saga("orders", reversible("a"), reversible("b")))
+    ann = User.objects.create_superuser("ann")
+
+    answers = race_for(execution, partial(_force, execution, ann), partial(_force, execution, ann))
+
+    assert [answer.is_new for answer in answers] == [True, False]
+    assert runtime.read(execution).state == "COMPLETED"
+
+
+def test_two_requests_make_one_plan_or_a_larger_one(runtime: Runtime) -> None:
+    """Invariant 12: at most one active plan, however many ask."""
+    execution = runtime.run(saga("orders", reversible("a"), reversible("b")))
+    entry = str(execution.steprun_set.get(reference="b").pk)
+
+    def undo(entries: list[str] | None) -> None:
+        compensations.request_compensation(
+            actor=None, execution_id=execution.pk, reason="no", entries=entries
+        )
+
+    answers = race_for(execution, partial(undo, [entry]), partial(undo, None), partial(undo, None))
+
+    assert answers == [None, None, None]
+    assert [plan.state for plan in execution.plans.order_by("number")] == ["EXTENDED", "ACTIVE"]
+    runtime.work()
+    assert runtime.read(execution).state == "COMPENSATED"
+    assert sorted(runtime.shop.names()) == ["a", "b", "undo_a", "undo_b"]

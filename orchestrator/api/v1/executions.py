@@ -11,6 +11,7 @@ from rest_framework.views import APIView
 from orchestrator.api.authentication import actor_of
 from orchestrator.api.idempotency import idempotent, key_of
 from orchestrator.api.pages import check_parameters, page_answer, page_query
+from orchestrator.api.v1.answers import second_person
 from orchestrator.api.v1.lists import PAGE_PARAMETERS, list_of
 from orchestrator.api.v1.serializers import (
     REASON_LIMIT,
@@ -24,7 +25,8 @@ from orchestrator.api.v1.shapes import (
     ExecutionDetail,
     ExecutionRow,
     LedgerRow,
-    PlanShape,
+    PlanPreview,
+    SecondPerson,
     StepRow,
     TraceShape,
 )
@@ -86,7 +88,11 @@ class CompensateBody(ReasonBody):
     entries = serializers.ListField(
         child=serializers.UUIDField(), required=False, allow_null=True, default=None
     )
-    force = serializers.BooleanField(required=False, default=False)
+    force = serializers.BooleanField(
+        required=False,
+        default=False,
+        help_text="Go past a pivot, a seal or the order; takes two persons with break_glass.",
+    )
 
 
 class SettleBody(ReasonBody):
@@ -273,22 +279,28 @@ class RetryView(APIView):
 class CompensateView(APIView):
     """Undo it."""
 
-    @extend_schema(operation_id="compensate", request=CompensateBody, responses=ExecutionDetail)
+    @extend_schema(
+        operation_id="compensate",
+        request=CompensateBody,
+        responses={200: ExecutionDetail, 202: SecondPerson},
+    )
     @idempotent
     def post(self, request: Request, execution_id: str) -> Response:
-        """Undo all of it, or chosen entries."""
-        compensation_services.request_compensation(
+        """Undo all of it, or chosen entries; 202 when a second person must ask for the same."""
+        waiting = compensation_services.request_compensation(
             actor=actor_of(request),
             execution_id=_visible(request, execution_id),
             **body(CompensateBody, request),
         )
+        if waiting is not None:
+            return second_person(waiting)
         return _detail(request, execution_id)
 
 
 class PreviewView(APIView):
     """What an undo would do."""
 
-    @extend_schema(operation_id="compensation_preview", responses=PlanShape)
+    @extend_schema(operation_id="compensation_preview", responses=PlanPreview)
     def get(self, request: Request, execution_id: str) -> Response:
         """Show the plan that `compensate` would make now."""
         preview = compensation_services.preview(

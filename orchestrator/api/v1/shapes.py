@@ -174,6 +174,25 @@ class PlanShape(CamelSerializer):
     entries = serializers.ListField(child=JSONObject(), help_text="In the order of undo.")
     edges = serializers.ListField(child=AnyJSON())
     cannot_be_undone = serializers.ListField(child=AnyJSON())
+    amounts = serializers.DictField(
+        child=serializers.FloatField(), help_text="Money at stake, by currency."
+    )
+
+
+class PlanPreview(PlanShape):
+    """The plan that an undo would make now."""
+
+    needs_force = serializers.ListField(
+        child=JSONObject(), help_text="Entries that only two persons may have undone."
+    )
+
+
+class SecondPerson(CamelSerializer):
+    """An act that one person has asked for and another must ask for as well."""
+
+    waiting_for = _TEXT()
+    by = _TEXT(help_text="Who has asked first.")
+    until = _TIME(help_text="When the first call is forgotten.")
 
 
 class StoredPlan(PlanShape):

@@ -4,7 +4,7 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
-from orchestrator.engine import keys, roots
+from orchestrator.engine import keys, origins, roots
 from orchestrator.engine.canonical import digest
 from orchestrator.engine.commands import OpenApproval
 from orchestrator.engine.compensation import inputs
@@ -74,7 +74,7 @@ def ask_people(
     work: Work, compensation: Compensation, entry: StepRun, undo_input: dict[str, Any]
 ) -> None:
     """Have the gate open a request; the entry waits for its verdict."""
-    current = work.active_plan()
+    current = origins.plan_of(work, entry)
     if current is None:
         return
     asked = int(work.frontier.get("asked", 0)) + 1

@@ -1,6 +1,6 @@
 """Entries of sub-workflows: they stand for the child's own undo (saga-semantics §3, T6)."""
 
-from orchestrator.engine import roots
+from orchestrator.engine import origins, roots
 from orchestrator.engine.commands import SendNotice
 from orchestrator.engine.compensation import attached, settling
 from orchestrator.engine.snapshot import StepRun
@@ -34,7 +34,7 @@ def go_on_after_child(work: Work, entry: StepRun) -> None:
 
 def undo_child(work: Work, entry: StepRun) -> None:
     """Have a completed child undone; the entry follows the child (saga-semantics §3)."""
-    current = work.active_plan()
+    current = origins.plan_of(work, entry)
     if current is None or entry.child_id is None or work.execution.paused:
         return
     child_id = entry.child_id
@@ -44,7 +44,7 @@ def undo_child(work: Work, entry: StepRun) -> None:
         SendNotice(
             execution_id=child_id,
             kind="UNDO",
-            data={"reason": current.reason, "by": current.triggered_by},
+            data=origins.told_to_child(work, current),
         )
     )
 

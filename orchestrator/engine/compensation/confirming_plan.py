@@ -6,6 +6,7 @@ already confirmed: a child's under its parent's plan, and the next round of one 
 sends off again.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from orchestrator.engine import roots
@@ -29,9 +30,9 @@ def asks(work: Work, trigger: str) -> bool:
     return settings.confirm_plan != "NEVER" and trigger not in _CONFIRMED_BEFORE
 
 
-def kept_states(work: Work, made: plan.Plan) -> dict[str, str]:
+def kept_states(work: Work, entries: Iterable[str]) -> dict[str, str]:
     """Return the states to go back to that cannot be read from the step runs any more."""
-    states = {entry["id"]: work.runs[entry["id"]].entry_state for entry in made.entries}
+    states = {key: work.runs[key].entry_state for key in entries}
     return {key: state.value for key, state in states.items() if state in _KEPT}
 
 
@@ -44,14 +45,27 @@ def begin(
         deadline.begin(work)
         return
     work.frontier["confirm"] = {
-        "hash": made.hash,
         "from": came_from.value,
         "kept": kept,
         "trigger": trigger,
-        "entries": len(made.entries),
-        "amounts": dict(plan.totals(made.entries)),
+        **_shown(made),
     }
     advance(work)
+
+
+def grown(work: Work, made: plan.Plan, kept: dict[str, str]) -> None:
+    """Let a plan that waits be asked about anew: more is to be undone than anybody has seen."""
+    waiting = work.frontier["confirm"]
+    waiting |= {"kept": {**waiting["kept"], **kept}, **_shown(made)}
+    waiting.pop("asked", None)
+
+
+def _shown(made: plan.Plan) -> dict[str, Any]:
+    return {
+        "hash": made.hash,
+        "entries": len(made.entries),
+        "amounts": plan.totals(made.entries),
+    }
 
 
 def advance(work: Work) -> None:

@@ -41,10 +41,13 @@ def undo_again(work: Work, entry: StepRun, *, actor: str, reason: str) -> None:
 
 
 def holds_back(work: Work, entry: StepRun) -> bool:
-    """Tell whether an entry must wait for one ordered after it whose effect turned up late.
+    """Tell whether an entry must wait for one ordered after it that came in later: a late effect.
 
     Also true while step runs must be loaded to tell.
     """
+    if entry.entry_state is EntryState.READY and entry.undo_waits:
+        # The plan has grown: what was added after this one goes first (invariant 8).
+        return True
     late = work.frontier["undo"].get("late", ())
     if not late:
         return False
@@ -72,10 +75,10 @@ def _is_awaited(work: Work, run: StepRun) -> bool:
 
 def stands_still(work: Work, undo: dict[str, Any], moving: tuple[EntryState, ...]) -> bool:
     """Tell whether nothing of a plan moves by itself: what is queued waits for late effects."""
-    keys = (*undo["free"], *undo["ready"])
-    if not undo.get("late"):
-        return not keys and not work.entries_in(moving)
-    queued = [run for key in keys if (run := work.run(key))]
-    if len(queued) < len(keys) or not all(holds_back(work, entry) for entry in queued):
-        return False
-    return work.entries_in(moving) == sum(entry.entry_state in moving for entry in queued)
+    held = 0
+    for key in (*undo["free"], *undo["ready"]):
+        entry = work.run(key)
+        if entry is None or not holds_back(work, entry):
+            return False
+        held += entry.entry_state in moving
+    return work.entries_in(moving) == held

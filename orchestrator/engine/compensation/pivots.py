@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from orchestrator.engine import order
+from orchestrator.engine.compensation import plan
 from orchestrator.engine.definition.graph import Node
 from orchestrator.engine.definition.model import EffectClass
 from orchestrator.engine.snapshot import StepRun
@@ -31,6 +32,12 @@ def last_pivot(runs: Mapping[str, StepRun], node_of: NodeOf) -> StepRun | None:
         and is_pivot(node_of(run))
     ]
     return max(completed, key=lambda run: run.settle_seq or 0, default=None)
+
+
+def allowed(runs: Mapping[str, StepRun], node_of: NodeOf) -> frozenset[str] | None:
+    """Return the step runs that may be undone without an override; None = all of them."""
+    pivot = last_pivot(runs, node_of)
+    return None if pivot is None else beyond(plan.forward_runs(runs), pivot)
 
 
 def beyond(runs: Mapping[str, StepRun], pivot: StepRun) -> frozenset[str]:

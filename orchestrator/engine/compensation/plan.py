@@ -12,7 +12,7 @@ from typing import Any
 from orchestrator.engine import order
 from orchestrator.engine.canonical import digest
 from orchestrator.engine.definition.graph import Node
-from orchestrator.engine.definition.model import EffectClass, Moment
+from orchestrator.engine.definition.model import Approval, EffectClass, Moment, UndoPolicy
 from orchestrator.engine.snapshot import StepRun
 from orchestrator.engine.states import Direction, EntryState, StepState
 from orchestrator.engine.steps import windows
@@ -23,6 +23,22 @@ _MAY_HAVE_HAPPENED = frozenset({StepState.COMPLETED, StepState.UNKNOWN})
 _LASTING = frozenset({EffectClass.IRREVERSIBLE, EffectClass.RETRIABLE, EffectClass.PIVOT})
 CHOOSABLE = frozenset({EntryState.ARMED, EntryState.UNCERTAIN})
 CHOOSABLE_ON_REQUEST = CHOOSABLE | {EntryState.SKIPPED}
+
+
+def choosable(*, on_request: bool, override: bool = False) -> frozenset[EntryState]:
+    """Return the entry states that may be chosen.
+
+    Args:
+        on_request: A person or the API asks, for an ended run (T5).
+        override: Two persons have agreed, entry by entry: what is sealed too (§10.4).
+    """
+    states = CHOOSABLE_ON_REQUEST if on_request else CHOOSABLE
+    return states | {EntryState.SEALED} if override else states
+
+
+def forward_runs(runs: Mapping[str, StepRun]) -> dict[str, StepRun]:
+    """Return the step runs that went forward, by id."""
+    return {run.id: run for run in runs.values() if run.direction is Direction.FORWARD}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +65,7 @@ def make(
     *,
     wanted: Collection[str] | None = None,
     choosable: Collection[EntryState] = CHOOSABLE,
+    kept: Collection[str] = (),
     now: datetime | None = None,
 ) -> Plan:
     """Select what is undone.
@@ -58,20 +75,19 @@ def make(
         node_of: Gives the step of a step run.
         wanted: Only these entries, or None for all that can be undone.
         choosable: Entry states that may be chosen.
+        kept: Entries of the plan that this one extends, whatever their state.
         now: What has been over by then is left out, though nobody has sealed it yet.
     """
-    forward = {run.id: run for run in runs.values() if run.direction is Direction.FORWARD}
+    forward = forward_runs(runs)
+    nodes = {run.id: node_of(run) for run in forward.values()}
     live = {
         run.id: run
         for run in forward.values()
         if run.entry_state in choosable and not (now and windows.is_overdue(run, now))
     }
     chosen = live if wanted is None else {key: live[key] for key in wanted if key in live}
-    nodes = {run.id: node_of(run) for run in forward.values()}
-    independent = {key for key in chosen if _compensation(nodes[key], "independent")}
-    edges = order.order_edges(
-        forward, chosen, independent=independent, after=_after_edges(chosen, nodes)
-    )
+    chosen = {**{key: forward[key] for key in kept if key in forward}, **chosen}
+    edges = edges_between(forward, nodes, chosen)
     ordered = sorted(chosen.values(), key=lambda run: -(run.settle_seq or 0))
     entries = tuple(_entry(run, nodes[run.id]) for run in ordered)
     lasting = _cannot_be_undone(forward, nodes)
@@ -81,6 +97,23 @@ def make(
         cannot_be_undone=lasting,
         hash=digest([entries, [list(edge) for edge in edges]]),
         missing=_missing(forward, live, chosen) if wanted is not None else (),
+    )
+
+
+def edges_between(
+    forward: Mapping[str, StepRun],
+    nodes: Mapping[str, Node | None],
+    chosen: Mapping[str, StepRun],
+    *,
+    passed: Collection[str] = (),
+) -> tuple[order.Edge, ...]:
+    """Return the order between chosen entries; nobody waits for those in `passed`."""
+    independent = {key for key in chosen if _compensation(nodes[key], "independent")}
+    return order.order_edges(
+        forward,
+        chosen,
+        independent=independent.union(passed),
+        after=_after_edges(chosen, nodes),
     )
 
 
@@ -137,11 +170,30 @@ def _entry(run: StepRun, node: Node | None) -> dict[str, Any]:
         "iteration": run.iteration,
         "policy": run.policy,
         "outcome": "UNKNOWN" if run.state is StepState.UNKNOWN else "COMPLETED",
+        "policyResult": _POLICY_RESULTS[UndoPolicy(run.policy)] if run.policy else None,
+        "approvers": _approvers(run, node),
         "amount": run.amount,
         "task": _task_name(node),
         **_times(node),
         "snapshotHash": digest([run.id, run.state.value, run.settle_seq, run.attempt]),
     }
+
+
+_POLICY_RESULTS = {
+    UndoPolicy.AUTOMATIC: "AUTOMATIC",
+    UndoPolicy.APPROVAL: "APPROVAL",
+    UndoPolicy.MANUAL: "MANUAL",
+    # The rule is asked when the entry is ready, over what will really be sent.
+    UndoPolicy.APPROVAL_IF: "UNDECIDED",
+}
+
+
+def _approvers(run: StepRun, node: Node | None) -> dict[str, Any] | None:
+    """Return whom the undo asks, or may ask."""
+    approval: Approval | None = _compensation(node, "approval")
+    if approval is None or run.policy not in (UndoPolicy.APPROVAL, UndoPolicy.APPROVAL_IF):
+        return None
+    return {"groups": list(approval.groups), "quorum": approval.quorum}
 
 
 def _times(node: Node | None) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """From a trigger to the active plan: selection, the question that must come first, places (§5)."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from orchestrator.engine import keys, order
 from orchestrator.engine.commands import StorePlan
 from orchestrator.engine.compensation import confirming_plan, plan, sealing
+from orchestrator.engine.definition.graph import Node
 from orchestrator.engine.events import Event
 from orchestrator.engine.forward import unknown
 from orchestrator.engine.snapshot import PlanView, StepRun
@@ -23,35 +25,48 @@ def begin_plan(
     reason: str,
     wanted: frozenset[str] | None = None,
     on_request: bool = False,
+    override: bool = False,
 ) -> bool:
     """Make and store the plan; False if the ledger is not loaded or nothing can be undone."""
     if not work.snapshot.whole:
         work.needs.whole = True
         return False
     sealing.seal_overdue(work)
-    choosable = plan.CHOOSABLE_ON_REQUEST if on_request else plan.CHOOSABLE
+    choosable = plan.choosable(on_request=on_request, override=override and wanted is not None)
     made = plan.make(work.runs, work.node, wanted=wanted, choosable=choosable)
     if work.needs or made.is_empty:
         return False
     unanswered = _unanswered(work, made)
     if unanswered:
         _ask_first(work, unanswered, trigger, actor, reason, wanted, on_request=on_request)
+        if override:
+            work.frontier["stop"]["override"] = True
         return False
     store_plan(work, made, trigger, actor=actor, reason=reason)
+    if override:
+        work.frontier["undo"]["override"] = True
     return True
 
 
 def store_plan(work: Work, made: plan.Plan, trigger: str, *, actor: str, reason: str) -> None:
     """Make a selection the active plan of its run, and begin to carry it out."""
     came_from = work.execution.state
-    kept = confirming_plan.kept_states(work, made)
+    kept = confirming_plan.kept_states(work, [entry["id"] for entry in made.entries])
     work.move(ExecutionState.PLANNING, trigger=trigger, by=actor, reason=reason)
     activate(work, made, trigger, actor=actor, reason=reason)
     _place_entries(work, made)
     confirming_plan.begin(work, made, trigger=trigger, came_from=came_from, kept=kept)
 
 
-def activate(work: Work, made: plan.Plan, trigger: str, *, actor: str, reason: str) -> None:
+def activate(
+    work: Work,
+    made: plan.Plan,
+    trigger: str,
+    *,
+    actor: str,
+    reason: str,
+    extends: str | None = None,
+) -> None:
     """Store a plan as the active one; from now on only its undos may be sent (§12, `fence`)."""
     number = int(work.frontier.get("plans", 0)) + 1
     work.frontier["plans"] = number
@@ -71,21 +86,24 @@ def activate(work: Work, made: plan.Plan, trigger: str, *, actor: str, reason: s
         )
     )
     work.plan = PlanView(
-        id=plan_id, hash=made.hash, trigger=trigger, reason=reason, triggered_by=actor
+        id=plan_id,
+        hash=made.hash,
+        trigger=trigger,
+        reason=reason,
+        triggered_by=actor,
+        entries=tuple(entry["id"] for entry in made.entries),
     )
-    work.record(
-        Event(
-            type="plan.stored",
-            data={
-                "plan": plan_id,
-                "hash": made.hash,
-                "trigger": trigger,
-                "by": actor,
-                "reason": reason,
-                "entries": len(made.entries),
-            },
-        )
-    )
+    data = {
+        "plan": plan_id,
+        "hash": made.hash,
+        "trigger": trigger,
+        "by": actor,
+        "reason": reason,
+        "entries": len(made.entries),
+    }
+    if extends is not None:
+        data["extends"] = extends
+    work.record(Event(type="plan.stored", data=data))
 
 
 def _unanswered(work: Work, made: plan.Plan) -> list[str]:
@@ -93,14 +111,14 @@ def _unanswered(work: Work, made: plan.Plan) -> list[str]:
 
     Optional steps run into this: nobody was asked when they were left unknown.
     """
-    found: list[str] = []
-    for entry in made.entries:
-        run = work.runs[entry["id"]]
-        node = work.node(run)
-        is_open = run.state is StepState.UNKNOWN and run.child_id is None
-        if is_open and node is not None and not unknown.can_undo_unknown(node):
-            found.append(run.id)
-    return found
+    chosen = (work.runs[entry["id"]] for entry in made.entries)
+    return [run.id for run in chosen if waits_for_answer(work.node(run), run)]
+
+
+def waits_for_answer(node: Node | None, run: StepRun) -> bool:
+    """Tell whether somebody must first say what a step came to, for its undo to be called."""
+    is_open = run.state is StepState.UNKNOWN and run.child_id is None
+    return is_open and node is not None and not unknown.can_undo_unknown(node)
 
 
 def _ask_first(
@@ -128,13 +146,9 @@ def _place_entries(work: Work, made: plan.Plan) -> None:
     ids = [entry["id"] for entry in made.entries]
     edges = list(made.edges)
     if work.graph.definition.saga.serial:
-        independent = {key for key in ids if _is_independent(work, key)}
+        independent = {key for key in ids if is_independent(work, key)}
         edges = list(order.serial_edges(ids, made.edges, independent))
-    waits = dict.fromkeys(ids, 0)
-    following: dict[str, list[str]] = {key: [] for key in ids}
-    for waiting, awaited in edges:
-        waits[waiting] += 1
-        following[awaited].append(waiting)
+    waits, following = counted(ids, edges)
     free: list[str] = []
     late = [run.id for run in work.runs.values() if run.entry_state is EntryState.LATE_EFFECT]
     for key in ids:
@@ -154,6 +168,18 @@ def _place_entries(work: Work, made: plan.Plan) -> None:
         undo["late"] = late
         undo["left"] += len(set(late).difference(ids))
     work.frontier["undo"] = undo
+
+
+def counted(
+    ids: Sequence[str], edges: Iterable[order.Edge]
+) -> tuple[dict[str, int], dict[str, list[str]]]:
+    """Return how many each entry waits for, and who waits for it."""
+    waits = dict.fromkeys(ids, 0)
+    following: dict[str, list[str]] = {key: [] for key in ids}
+    for waiting, awaited in edges:
+        waits[waiting] += 1
+        following[awaited].append(waiting)
+    return waits, following
 
 
 def place(work: Work, entry: StepRun, *, waits: int, following: tuple[str, ...]) -> None:
@@ -179,7 +205,8 @@ def place(work: Work, entry: StepRun, *, waits: int, following: tuple[str, ...])
     work.tell("entry.planned", entry)
 
 
-def _is_independent(work: Work, key: str) -> bool:
+def is_independent(work: Work, key: str) -> bool:
+    """Tell whether nobody waits for this undo (§4.3)."""
     node = work.node(work.runs[key])
     compensation = node.step.compensation if node else None
     return compensation is not None and compensation.independent

@@ -219,7 +219,23 @@ def _compensate_scope(work: Work, stop: Stop, node_run: StepRun) -> None:
 
 def bounded_by_pivot(work: Work, stop: Mapping[str, Any]) -> bool:
     """Tell whether a stop may only undo what came after a completed pivot (invariant 23)."""
-    return "pivot" in work.frontier and stop.get("trigger") in AUTOMATIC
+    if "pivot" not in work.frontier or stop.get("override"):
+        return False
+    return stop.get("trigger") in AUTOMATIC or stop.get("trigger") == "CANCEL"
+
+
+def is_dead_end(work: Work, stop: Mapping[str, Any], inside: frozenset[str]) -> bool:
+    """Tell whether a bounded undo leaves behind what a person must decide about.
+
+    A cancel was let through because all that could be undone came after the pivot; only a pivot
+    that completed while the run stopped changes that.
+    """
+    if stop.get("trigger") in AUTOMATIC:
+        return True
+    return any(
+        run.entry_state is not None and run.entry_state.is_undoable and run.id not in inside
+        for run in work.runs.values()
+    )
 
 
 def beyond_pivot(work: Work) -> frozenset[str]:

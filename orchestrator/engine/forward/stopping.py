@@ -99,6 +99,8 @@ def _stop_saga(work: Work, stop: Stop) -> None:
         "by": stop.actor,
         "reason": stop.reason,
     }
+    if stop.override:
+        work.frontier["stop"]["override"] = True
     work.move(ExecutionState.STOPPING, **_why(stop))
     for run in work.unsettled():
         node = work.node(run)

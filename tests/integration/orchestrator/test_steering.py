@@ -305,7 +305,6 @@ def test_a_run_with_a_dispatched_undo_is_not_tried_again(runtime: Runtime) -> No
         lambda run: entry_acts.retry_entry(
             actor=None, entry_id=run.steprun_set.get(reference="a").pk, reason="why not"
         ),
-        lambda run: _undo(run, force=True),
         lambda run: _undo(run, reason=""),
         lambda run: _undo(run, entries=[]),
         lambda run: _undo(run, entries=[str(run.pk)]),

@@ -264,6 +264,9 @@ class Run:
                 trigger=active[0].trigger,
                 reason=active[0].reason,
                 triggered_by=active[0].triggered_by,
+                entries=tuple(entry["id"] for entry in active[0].entries)
+                if needs.plan_entries
+                else None,
             )
             if active
             else None,
@@ -449,6 +452,7 @@ class World:
                 undo=bool(data.get("undo", True)),
                 stop=notice.kind == "STOP",
                 reason=data.get("reason", ""),
+                override=bool(data.get("override")),
             )
         self.all[notice.execution_id].notices.append(item)
 
