@@ -63,7 +63,8 @@ def after_attempts(step: Step, attempts: Sequence[Known], *, stopped: bool) -> s
     newest = attempts[-1]
     if newest is Known.APPLIED:
         return "COMPLETED"
-    in_doubt = any(doubted(step, known) for known in attempts)
+    # That something was applied is known, whatever an earlier attempt left open (FAILED, §2.2).
+    in_doubt = newest is not Known.PARTIAL and any(doubted(step, known) for known in attempts)
     if newest is Known.NOTHING_DONE:
         return "UNKNOWN" if in_doubt else "CANCELLED"
     tries_left = len(attempts) <= step.retries

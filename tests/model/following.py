@@ -43,7 +43,9 @@ class StepModel:
         self.state = self._now(stopped=stopped)
         if self.was_retried:
             self.or_else = self._now(stopped=True)
-        if known is Known.NOTHING_DONE and len(self.attempts) > 1:
+        if known is Known.NOTHING_DONE and self.node.optional:
+            self.or_else = "COMPLETED_WITH_ERRORS"
+        elif known is Known.NOTHING_DONE and len(self.attempts) > 1:
             # Nothing this time, and known failures before: cancelled, or what those say.
             self.or_else = facts.after_attempts(self.node, self.attempts[:-1], stopped=True)
 
@@ -82,7 +84,8 @@ class StepModel:
         tried = self.attempts[self.since_retry :] or self.attempts
         state = facts.after_attempts(self.node, tried, stopped=stopped)
         doubts = any(facts.doubted(self.node, known) for known in self.attempts)
-        if doubts and state in {"FAILED", "COMPLETED_WITH_ERRORS"}:
+        is_partial = self.attempts[-1] is Known.PARTIAL
+        if doubts and not is_partial and state in {"FAILED", "COMPLETED_WITH_ERRORS"}:
             return "UNKNOWN"
         return state
 

@@ -55,7 +55,7 @@ class Grower:
 
     def seq(self, depth: int, longest: int = 3) -> Seq:
         """Draw one part after the other."""
-        count = self.draw(st.integers(1, longest))
+        count = self.draw(st.integers(min(2, longest), longest))
         parts: list[Node] = []
         for _ in range(count):
             if self.left > 0 or not parts:
@@ -134,5 +134,5 @@ class Grower:
 @st.composite
 def workflows(draw: st.DrawFn) -> Workflow:
     """Draw a definition with what it calls."""
-    grower = Grower(draw, left=draw(st.integers(2, 10)))
+    grower = Grower(draw, left=draw(st.integers(3, 12)))
     return grower.workflow(draw(st.integers(0, 3)))

@@ -40,6 +40,7 @@ ENDED_WITHOUT_UNDO = {
 class SagaMachine(RuleBasedStateMachine):
     """Random definitions, random interleavings, bad luck, and people."""
 
+    plays = 0
     stage: Stage
     words: int = 4
     """How often people may still interfere with the run as a whole: else nothing ever happens."""
@@ -47,6 +48,7 @@ class SagaMachine(RuleBasedStateMachine):
     @initialize(tree=workflows())
     def start(self, tree: Workflow) -> None:
         """Publish and start."""
+        SagaMachine.plays += 1
         self.stage = Stage(tree)
 
     # ---- workers and services ----
@@ -56,6 +58,26 @@ class SagaMachine(RuleBasedStateMachine):
     def a_worker_takes_a_step(self, which: int) -> None:
         """Claim what can be claimed."""
         self.stage.claim(*self._pick(self.claimable(), which))
+
+    @precondition(lambda self: bool(self.claimable() or self.held()))
+    @rule(which=ANY, often=st.integers(1, 8))
+    def work_goes_on(self, which: int, often: int) -> None:
+        """Some steps, forward or back, one after the other and all well."""
+        for number in range(often):
+            self._do_one(which + number, "yes")
+
+    @precondition(lambda self: bool(self.claimable() or self.held()))
+    @rule(which=ANY, how=st.sampled_from(["no", "never", "half", "who knows", "who knows"]))
+    def something_goes_wrong(self, which: int, how: str) -> None:
+        """A step is taken and does not come out well."""
+        self._do_one(which, how)
+
+    def _do_one(self, which: int, how: str) -> None:
+        if open_ := self.claimable():
+            self.stage.claim(*self._pick(open_, which))
+        if held := self.held():
+            call = self._pick(held, which)
+            self.stage.answer(call, self.outcome(call, how))
 
     @precondition(lambda self: bool(self.stage.calls))
     @rule(which=ANY)
@@ -260,8 +282,12 @@ class SagaMachine(RuleBasedStateMachine):
     # ---- the end ----
 
     def teardown(self) -> None:
-        """Let everything come to an end and look at what is left in the world."""
-        if hasattr(self, "stage"):
+        """Let everything come to an end, then have all of it undone, and look at what is left."""
+        if not hasattr(self, "stage"):
+            return
+        finish(self)
+        if self.stage.root.state.is_terminal:
+            self.stage.feed(self.stage.root, UndoRequested(actor="op", reason="undo it"))
             finish(self)
 
     def _pick(self, items, which: int):
