@@ -95,6 +95,7 @@ def test_a_claim_before_the_stop_is_let_finish(runtime: Runtime) -> None:
 
 
 def test_a_claim_after_the_stop_gets_nothing(runtime: Runtime) -> None:
+    """Invariant 22."""
     execution = runtime.start(ORDERS)
 
     stopped, claimed = race_for(execution, partial(_cancel, execution), partial(_claim, execution))
@@ -162,6 +163,7 @@ def test_a_result_after_the_end_of_its_lease_is_late(runtime: Runtime) -> None:
 
 
 def test_two_tickers_fire_a_timer_once(runtime: Runtime) -> None:
+    """Invariant 39."""
     wait = task("pause", "WAIT", inputParameters={"duration": "5 seconds"})
     execution = runtime.start(saga("waits", wait, reversible("a")))
     runtime.clock.advance(10)
@@ -372,6 +374,7 @@ def test_the_first_of_two_approvers_decides(runtime: Runtime, decisions: tuple[s
 
 
 def test_one_person_counts_once_however_fast(runtime: Runtime) -> None:
+    """Invariant 31."""
     execution, request = _asked(runtime, 2)
     [ann] = _people("ann")
 

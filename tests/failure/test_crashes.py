@@ -86,6 +86,7 @@ def test_another_machine_ends_what_a_dead_one_has_begun(
 def test_workers_go_on_after_their_processes_were_killed(
     cluster: Cluster, tmp_path: Path, names: tuple[str, ...]
 ):
+    """Invariants 2, 15, 17, 19 and 42."""
     machine, points = cluster.machine, tmp_path / "points"
     moments = [BY_NAME[name] for name in names]
     good, bad = _runs(machine, *moments)
@@ -108,6 +109,7 @@ def test_workers_go_on_after_their_processes_were_killed(
 
 @pytest.mark.parametrize("moment", MOMENTS, ids=NAMES)
 def test_serve_goes_on_where_it_was_killed(single: Machine, tmp_path: Path, moment: Moment):
+    """Invariants 2, 15, 17, 19 and 42."""
     good, bad = _runs(single, moment)
     variables = failpoints(tmp_path / "points", **{moment.name: moment.count})
     killed = single.start("serve", **variables)

@@ -23,7 +23,7 @@ from orchestrator.engine.snapshot import (
     TimerDue,
 )
 from orchestrator.engine.states import Direction, EntryState, StepState
-from tests.model import promises, writing
+from tests.model import promises, replay, writing
 from tests.model.facts import Known
 from tests.model.following import RUNS_ON, Followed
 from tests.model.observing import positions, see
@@ -101,6 +101,7 @@ class Stage:
             model = self.models[key]
             was, now = self.seen.get(key), see(run, model.positions)
             broken += promises.at_rest(now)
+            broken += replay.differences(run)
             if was is not None:
                 broken += promises.from_to(was, now)
             broken += model.compare(was, now)

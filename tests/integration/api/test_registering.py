@@ -193,6 +193,7 @@ def test_a_script_that_is_no_javascript_is_named_with_its_place(db: None) -> Non
 
 
 def test_the_lock_names_the_stable_child(db: None) -> None:
+    """Invariant 45."""
     for number in (1, 2, 3):
         versions.register(actor=None, document=a_definition("child", version=number))
     Rollout.objects.create(workflow=Workflow.objects.get(name="child"), stable=2)

@@ -27,6 +27,7 @@ def _vote(user: User, request: ApprovalRequest, decision: str = "APPROVE", **giv
 
 
 def test_an_undo_waits_until_it_is_approved(runtime: Runtime, ask: Ask, approver: Approver) -> None:
+    """Invariants 29 and 35."""
     execution, request = ask()
     waiting = execution.state, runtime.ledger(execution)["a"], runtime.shop.names()
 
@@ -42,6 +43,7 @@ def test_an_undo_waits_until_it_is_approved(runtime: Runtime, ask: Ask, approver
 
 
 def test_silence_never_decides(runtime: Runtime, ask: Ask) -> None:
+    """Invariant 32."""
     execution, request = ask(deadlineSeconds=60)
 
     runtime.clock.advance(30 * 86400)
@@ -106,6 +108,7 @@ def test_a_second_decision_is_told_the_first(ask: Ask, approver: Approver) -> No
 
 
 def test_a_quorum_takes_different_people(runtime: Runtime, ask: Ask, approver: Approver) -> None:
+    """Invariant 31."""
     execution, request = ask(quorum=2)
     ann, bob = approver("ann"), approver("bob")
     _vote(ann, request)
@@ -123,6 +126,7 @@ def test_a_quorum_takes_different_people(runtime: Runtime, ask: Ask, approver: A
 
 
 def test_who_started_it_does_not_decide_even_as_superuser(ask: Ask, starter: User) -> None:
+    """Invariant 31."""
     _, request = ask()
     before = everything_stored()
 
@@ -229,6 +233,7 @@ def test_an_approval_is_checked_again_when_the_undo_is_sent(
 def test_an_approver_who_left_does_not_count(
     runtime: Runtime, ask: Ask, approver: Approver
 ) -> None:
+    """Invariant 31."""
     _, undo, ann = _approve_without_working(ask, approver)
     User.objects.filter(pk=ann.pk).update(is_active=False)
 
@@ -238,6 +243,7 @@ def test_an_approver_who_left_does_not_count(
 def test_what_is_approved_is_what_is_sent_and_nothing_else(
     runtime: Runtime, ask: Ask, approver: Approver
 ) -> None:
+    """Invariant 30."""
     _, request = ask()
     _vote(approver("ann"), request)
     gate = ApprovalGate()

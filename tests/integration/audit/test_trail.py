@@ -112,6 +112,7 @@ def test_unknown_action_is_a_bug(db):
     ids=lambda change: next(iter(change)),
 )
 def test_changed_entry_is_found(trail, change):
+    """Invariant 47."""
     AuditEntry.objects.filter(seq=3).update(**change)
 
     verdict = selectors.verify()
@@ -134,6 +135,7 @@ def test_changed_entry_with_a_fresh_hash_is_found_at_the_next(trail):
     ("gone", "broken_at"), [([1], 2), ([3], 4), ([4, 5], 4), ([1, 2, 3, 4, 5], 1)]
 )
 def test_missing_entries_are_found(trail, gone, broken_at):
+    """Invariant 47."""
     AuditEntry.objects.filter(seq__in=gone).delete()
 
     verdict = selectors.verify()

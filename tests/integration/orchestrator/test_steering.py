@@ -103,6 +103,7 @@ def test_cancel_without_undo_leaves_what_was_done(runtime: Runtime) -> None:
 
 
 def test_cancel_never_shortens_an_undo(runtime: Runtime) -> None:
+    """Invariant 25."""
     runtime.shop.will("undo_b", fails)
     execution = runtime.run(TWO)
     _undo(execution)

@@ -201,6 +201,7 @@ def test_cancel_without_undo_leaves_entries_armed():
 
 
 def test_cancel_never_takes_an_undo_away():
+    """Invariant 25."""
     run = two_branches()
 
     cancel(run, compensate=False)

@@ -271,6 +271,7 @@ def test_child_that_takes_too_long_is_stopped_first(policy: TimeoutPolicy):
 
 
 def test_version_resolved_while_running_is_locked():
+    """Invariant 45."""
     step = task("s", "SUB_WORKFLOW", subWorkflowParam={"name": "${workflow.input.name}"})
     run = start(flow(X, name="inner"), step, name="inner")
 

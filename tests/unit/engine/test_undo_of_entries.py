@@ -146,6 +146,7 @@ def test_undo_that_fails_may_let_others_go_on():
 )
 @pytest.mark.parametrize("by_hand", [False, True])
 def test_operator_settles_what_failed(action: str, entry: str, state: str, by_hand: bool):  # noqa: FBT001
+    """Invariant 37."""
     run = undoing()
     run.work("un_a", REFUSED)
     if by_hand:
@@ -182,6 +183,7 @@ def test_retry_of_an_undo_with_several_steps_goes_on_where_it_failed():
 
 
 def test_definite_late_success_settles_a_failed_undo():
+    """Invariant 37."""
     run = undoing({"retry": {"maximumAttempts": 1}})
     run.work("un_a", Unknown(reason="?"))
     undo = run.step("un_a", UNDO)
