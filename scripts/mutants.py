@@ -49,20 +49,24 @@ class MutantDoesNotFit(Exception):
 def main(wanted: Sequence[str]) -> int:
     """Run all mutants, or those named; 1 if one lived."""
     rows, alive = [], []
-    for mutant in MUTANTS:
-        if wanted and mutant.name not in wanted:
-            continue
-        with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
-            tree = Path(folder)
-            copy_tree(tree)
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        # One copy for all: what is edited meanwhile belongs to the next time.
+        sound = Path(folder, "sound")
+        copy_tree(ROOT, sound)
+        for mutant in MUTANTS:
+            if wanted and mutant.name not in wanted:
+                continue
+            tree = Path(folder, mutant.name)
+            copy_tree(sound, tree)
             break_rule(tree, mutant)
             model = run(tree, "tests/model")
             unit = run(tree, "tests/unit/engine")
-        row = f"| {mutant.rule} | `{mutant.where}` | {model.by} | {model.plays} | {unit.by} |"
-        print(row, flush=True)
-        rows.append(row)
-        if not (model.by or unit.by):
-            alive.append(mutant.name)
+            shutil.rmtree(tree)
+            row = f"| {mutant.rule} | `{mutant.where}` | {model.by} | {model.plays} | {unit.by} |"
+            print(row, flush=True)
+            rows.append(row)
+            if not (model.by or unit.by):
+                alive.append(mutant.name)
     if not wanted:
         date = time.strftime("%Y-%m-%d")
         TABLE.write_text(HEAD.format(date=date) + "\n".join(rows) + "\n", encoding="utf-8")
@@ -71,9 +75,9 @@ def main(wanted: Sequence[str]) -> int:
     return 1 if alive else 0
 
 
-def copy_tree(tree: Path) -> None:
+def copy_tree(source: Path, tree: Path) -> None:
     """Copy what the tests of the engine need."""
-    shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(*LEFT_OUT), dirs_exist_ok=True)
+    shutil.copytree(source, tree, ignore=shutil.ignore_patterns(*LEFT_OUT))
 
 
 def break_rule(tree: Path, mutant: Mutant) -> None:
@@ -109,7 +113,8 @@ def _failed(output: str) -> Iterator[str]:
         sentence = re.search(r"^E +AssertionError: (§?[\d.]+[^:\n]*):", output, re.MULTILINE)
         if "TestSaga" in name:
             error = re.search(r"^E +(\w+)(?:: (.{0,60}))?", output, re.MULTILINE)
-            yield f"rule {sentence[1]}" if sentence else (error[0][1:].strip() if error else name)
+            met = error[0][1:].strip() if error else name
+            yield f"rule {sentence[1]}" if sentence else met.removeprefix("AssertionError: ")
         else:
             yield f"`{name}`"
 

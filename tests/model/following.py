@@ -24,6 +24,7 @@ class StepModel:
 
     place: Place
     node: Step
+    epoch: int = 1
     state: str = "SCHEDULED"
     attempts: list[Known] = dataclasses.field(default_factory=list)
     since_retry: int = 0
@@ -98,7 +99,7 @@ class Followed:
     positions: Positions
     steps: dict[str, StepModel] = dataclasses.field(default_factory=dict)
     planned: set[str] = dataclasses.field(default_factory=set)
-    wants_undo: bool | None = None
+    gone_back: set[int] = dataclasses.field(default_factory=set)
 
     def node_at(self, place: Place) -> Node:
         """Return the node of a place."""
@@ -132,7 +133,7 @@ class Followed:
             if was is None or key not in was.steps:
                 yield from self._enabled(seen.place, now)
             if key not in self.steps and isinstance(node, Step):
-                self.steps[key] = StepModel(seen.place, node)
+                self.steps[key] = StepModel(seen.place, node, seen.epoch)
 
     def _enabled(self, place: Place, now: SeenRun) -> Iterator[str]:
         known = {step.place: step for step in now.steps.values()}
@@ -157,7 +158,11 @@ class Followed:
                 yield f"§2.2: {model.place.ref} is {seen}, its attempts say {model.state}"
 
     def _run(self, now: SeenRun) -> Iterator[str]:
-        failing = [step.place.ref for step in self.steps.values() if step.fails_the_run]
+        failing = [
+            step.place.ref
+            for step in self.steps.values()
+            if step.fails_the_run and step.epoch == now.epoch
+        ]
         waits = now.paused and now.state in RUNS_ON  # what falls due is only queued (§2.1)
         if failing and not waits and now.state in RUNS_ON | {"COMPLETED"}:
             yield f"§5 T1: {failing} failed for good and the run is {now.state}"
@@ -179,14 +184,16 @@ class Followed:
             if model and key not in self.planned and entry.state not in {model.entry, "SEALED"}:
                 yield f"§2.3: entry of {entry.place.ref} is {entry.state}, not {model.entry}"
         for key, model in self.steps.items():
-            needs = model.node.undo is not None and not self._replaced(model.place, now)
+            needs = model.node.undo is not None and not self._replaced(model, now)
             if needs != (key in now.entries):
                 yield f"1: {model.place.ref} {'lacks an' if needs else 'has no need of its'} entry"
 
-    def _replaced(self, place: Place, now: SeenRun) -> bool:
+    def _replaced(self, model: StepModel, now: SeenRun) -> bool:
         """Whether a complete loop with an undo of its own stands for this step run (§3)."""
         return any(
-            step.state == "COMPLETED" and inside(step.place, place)
+            step.state == "COMPLETED"
+            and step.epoch == model.epoch
+            and inside(step.place, model.place)
             for step in now.steps.values()
             if isinstance(loop := self.node_at(step.place), Loop) and loop.once is not None
         )
@@ -213,7 +220,7 @@ class Followed:
             self.planned.discard(key)
         live = self.live(now)
         simple = {p for p in fresh | set(live) if isinstance(self.node_at(p), Step)}
-        chosen = choice.whole_scope(live.values())
+        chosen = self._choice(now, live, fresh)
         optional = {p for p, e in live.items() if e.state == "SKIPPED"}
         self.planned |= plan.entries
         if plan.trigger != "CHOSEN":
@@ -227,6 +234,40 @@ class Followed:
             if doubtful and not facts.undo_takes_doubt(model.node.undo, model.node.on_unknown):
                 yield f"20: {model.place.ref} is planned while nobody knows if it happened"
         yield from self._edges(now, plan)
+
+    def _choice(
+        self, now: SeenRun, live: dict[Place, choice.Live], fresh: set[Place]
+    ) -> set[Place]:
+        """Choose by T1: back to the savepoint passed last while retries are left, else all (§11).
+
+        Where people left something of such a plan, the outer scope follows in the same epoch.
+        """
+        whole = choice.whole_scope(live.values())
+        savepoint = self.savepoint_for(now)
+        if savepoint is None:
+            return whole
+        back = choice.back_to_savepoint(live.values(), savepoint)
+        goes_out = now.epoch in self.gone_back and fresh >= whole - back
+        self.gone_back.add(now.epoch)
+        return whole if goes_out or now.plan is None or now.plan.trigger != "FAILURE" else back
+
+    def savepoint_for(self, now: SeenRun) -> Place | None:
+        """Name the savepoint that a failure goes back to, if any may be used once more."""
+        scope = self.workflow.scope
+        used = now.epoch - 1
+        if scope.on_failure is not OnFailure.FORWARD or used >= (scope.max_retries or 0):
+            return None
+        failure = now.failure if isinstance(now.failure, dict) else {}
+        failed = self.steps.get(str(failure.get("stepId")))
+        passed = [
+            model.place
+            for model in self.steps.values()
+            if model.node.savepoint
+            and model.state == "COMPLETED"
+            and failed is not None
+            and before(model.place, failed.place)
+        ]
+        return max(passed, key=lambda place: place.turns, default=None)
 
     def _edges(self, now: SeenRun, plan: SeenPlan) -> Iterator[str]:
         stored = choice.reach((now.entries[a].place, now.entries[b].place) for a, b in plan.edges)

@@ -37,21 +37,38 @@ class Grower:
     draw: st.DrawFn
     names: int = 0
     left: int = 8
-    steps_seen: list[str] = dataclasses.field(default_factory=list)
 
     def workflow(self, depth: int) -> Workflow:
         """Draw a definition."""
         self.names += 1
         name = f"w{self.names}"
-        body = self.seq(depth, longest=4)
+        body = self.with_savepoint(self.seq(depth, longest=4))
         scope = Scope(
             on_failure=self.draw(
-                st.sampled_from([OnFailure.BACKWARD] * 6 + [OnFailure.ASK, OnFailure.NONE])
+                st.sampled_from(
+                    [OnFailure.BACKWARD] * 5
+                    + [OnFailure.FORWARD, OnFailure.FORWARD, OnFailure.ASK, OnFailure.NONE]
+                )
             ),
+            max_retries=self.draw(st.integers(0, 2)),
             serial=self.draw(st.sampled_from([False, False, False, True])),
         )
         asks = self.draw(st.sampled_from([False] * 5 + [True]))
         return Workflow(name=name, body=body, scope=scope, confirms_plan=asks)
+
+    def with_savepoint(self, body: Seq) -> Seq:
+        """Make one step of the trunk a savepoint, sometimes."""
+        steps = [index for index, part in enumerate(body.parts) if isinstance(part, Step)]
+        if not steps or not self.draw(st.booleans()):
+            return body
+        chosen = self.draw(st.sampled_from(steps))
+        parts = [
+            dataclasses.replace(part, savepoint=True)
+            if index == chosen and isinstance(part, Step)
+            else part
+            for index, part in enumerate(body.parts)
+        ]
+        return Seq(tuple(parts))
 
     def seq(self, depth: int, longest: int = 3) -> Seq:
         """Draw one part after the other."""
@@ -105,10 +122,6 @@ class Grower:
             st.sampled_from([Effect.REVERSIBLE] * 6 + [Effect.NONE, Effect.IRREVERSIBLE])
         )
         undo = self.undo() if effect is Effect.REVERSIBLE else None
-        if undo and self.steps_seen and self.draw(st.integers(0, 9)) == 0:
-            pass
-        if undo:
-            self.steps_seen.append(ref)
         return Step(
             ref,
             effect=effect,

@@ -218,6 +218,13 @@ class SagaMachine(RuleBasedStateMachine):
         run, entry = self._pick(waiting, which)
         self.verdict(run, entry, verdict)
 
+    @precondition(lambda self: bool(self.approved()))
+    @rule(which=ANY)
+    def what_would_be_sent_changes(self, which: int) -> None:
+        """An approval does not hold any more for what would be sent (§7, at dispatch)."""
+        _, entry = self._pick(self.approved(), which)
+        self.stage.world.stale_approvals.add(str(entry.approval_id))
+
     @precondition(lambda self: bool(self.stage.entries(*STUCK)))
     @rule(
         which=ANY,
@@ -274,6 +281,11 @@ class SagaMachine(RuleBasedStateMachine):
     def claimable(self) -> list[tuple[Run, StepRun]]:
         """Return what a worker could take now."""
         return [(run, step) for run in self.stage.runs for step in run.claimable()]
+
+    def approved(self) -> list[tuple[Run, StepRun]]:
+        """Return entries that people agreed to and that were not sent yet."""
+        ready = self.stage.entries(E.READY, E.DELAYED)
+        return [(run, entry) for run, entry in ready if entry.approval_id is not None]
 
     def held(self) -> list[Call]:
         """Return the calls whose leases hold."""

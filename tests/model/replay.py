@@ -28,6 +28,7 @@ class Told:
         if event.step_run_id is None or "state" not in event.data:
             return
         self.steps[event.step_run_id] = event.data["state"]
+        self.entries.pop(event.step_run_id, None)
         if "entry" in event.data:
             self.entries[event.step_run_id] = event.data["entry"]
 
@@ -50,7 +51,7 @@ def differences(run: Run) -> Iterator[str]:
             said = told.steps.get(step.id)
             yield f"43: the journal says {step.position} is {said}, the row {step.state.value}"
         entry = step.entry_state.value if step.entry_state else None
-        if entry is not None and told.entries.get(step.id) != entry:
+        if told.entries.get(step.id) != entry:
             said = told.entries.get(step.id)
             yield f"43: the journal says the entry of {step.position} is {said}, the row {entry}"
     if told.plans != [plan.command.hash for plan in run.plans]:

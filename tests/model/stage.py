@@ -159,6 +159,11 @@ class Stage:
             self.calls.append(Call(run, taken, key, key))
             return
         entry = run.runs[str(step.compensates)]
+        is_first = entry.undo_attempts == 0 and not any(
+            call.step.id == step.id for call in self.calls
+        )
+        stale = is_first and entry.approval_id in self.world.stale_approvals
+        assert not stale, f"30: {entry.position} was sent with an approval that does not hold"
         tasks = run.node(entry).step.compensation
         several = tasks is not None and len(tasks.tasks) > 1
         key = keys.undo_key(entry.id, entry.round, step.reference if several else "")

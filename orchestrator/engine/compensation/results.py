@@ -166,7 +166,7 @@ def child_reported(work: Work, item: ChildReported) -> None:
     elif run.entry_state is EntryState.ARMED and item.state in _UNDONE:
         # The child was undone by itself; the entry ends as the child ended (saga-semantics §3).
         undone = item.state is ExecutionState.COMPENSATED
-        work.change(run, entry_state=EntryState.COMPENSATED if undone else EntryState.SKIPPED)
+        _enter(work, run, EntryState.COMPENSATED if undone else EntryState.SKIPPED)
 
 
 def _child_ended(work: Work, run: StepRun, item: ChildReported) -> None:
@@ -203,6 +203,13 @@ def _child_terminated(work: Work, node: Node, run: StepRun) -> None:
         attempts.cancel(work, node, run)
 
 
+def _enter(work: Work, run: StepRun, state: EntryState) -> None:
+    """Move an entry that follows its child, and say so: the journal tells every state (43)."""
+    if run.entry_state is not state:
+        run = work.change(run, entry_state=state)
+        work.tell(f"entry.{state.value.lower()}", run)
+
+
 def _follow_child(work: Work, run: StepRun, item: ChildReported) -> None:
     """Let the entry of a child that did not complete say what the child's own undo came to."""
     if run.entry_state is None:
@@ -214,7 +221,7 @@ def _follow_child(work: Work, run: StepRun, item: ChildReported) -> None:
     else:
         state = EntryState.ARMED if item.live else EntryState.VOID
     if run.state.is_settled:
-        work.change(run, entry_state=state)
+        _enter(work, run, state)
 
 
 # ---- people ----------------------------------------------------------------------------------

@@ -71,6 +71,7 @@ def _resume_child(work: Work, node: Node, run: StepRun, item: RetryRequested) ->
     run = _hold_open(work, run)
     if run.entry_state is not None:
         run = work.change(run, entry_state=EntryState.TENTATIVE)
+        work.tell("entry.tentative", run)
     watch.watch(work, base.task_policy(work, node, run), run)
     work.do(
         SendNotice(

@@ -112,7 +112,7 @@ def _replace_entries(work: Work, node: Node, position: str) -> bool:
     inside = roots.all_of_rounds(work, node, position)
     for run, _ in inside or ():
         if run.entry_state is not None:
-            work.change(run, entry_state=None)
+            work.tell("entry.replaced", work.change(run, entry_state=None))
     return inside is not None
 
 
