@@ -7,10 +7,11 @@ SHELL := /bin/sh
 PYTHON ?= $(shell scripts/find-python)
 VENV := .venv/bin/python
 MANAGE := $(VENV) -W error::SyntaxWarning manage.py
+MINUTES ?= 120
 PYTEST := $(VENV) -m pytest
 SOURCES := manage.py orchestrator designer approvals scripts tests $(wildcard bench)
 
-.PHONY: help run dev test bench checks install tools lint format fix types imports django docs \
+.PHONY: help run dev test bench soak checks install tools lint format fix types imports django docs \
         unit integration concurrency failure e2e migrate lock
 
 help: ## List the commands
@@ -33,6 +34,11 @@ bench: ## Benchmarks beside their peers; prints a table and writes bench/results
 	@$(PYTHON) scripts/install.py dev
 	@$(VENV) scripts/system.py postgresql redis
 	@exec $(VENV) -m scripts.services --durable run -- $(VENV) -m bench
+
+soak: ## Hours of random plays, races and killed processes (MINUTES=...); writes bench/soak.json
+	@$(PYTHON) scripts/install.py dev
+	@$(VENV) scripts/system.py postgresql redis
+	@exec $(VENV) -m scripts.services run -- $(VENV) -m scripts.soak --minutes $(MINUTES)
 
 install: ## Make .venv and install the locked dependencies, tools included
 	@$(PYTHON) scripts/install.py dev

@@ -277,6 +277,7 @@ def test_a_failed_plain_run_goes_on_from_its_failed_step(runtime: Runtime) -> No
 
 
 def test_a_run_with_a_dispatched_undo_is_not_tried_again(runtime: Runtime) -> None:
+    """Invariant 27."""
     execution = _stuck(runtime)
     before = everything_stored()
 
