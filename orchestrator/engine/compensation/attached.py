@@ -67,6 +67,7 @@ def withdraw(work: Work, run: StepRun) -> None:
     work.frontier["undo"]["flight"] -= 1
     run = work.change(run, state=StepState.CANCELLED, due_at=None, wake_at=None)
     base.end_attempt(work, run)
+    work.tell("step.cancelled", run)
 
 
 def enter(work: Work, owner: Node, entry: StepRun, reference: str) -> bool:
