@@ -4,7 +4,7 @@ from tests.model.budget import BUDGET
 from tests.model.machine import SagaMachine
 
 
-class TestSaga(SagaMachine.TestCase):  # type: ignore[misc,name-defined]  # made by Hypothesis
+class TestSaga(SagaMachine.TestCase):  # type: ignore[misc,valid-type]  # made by Hypothesis
     """Plays; a failure says in which play it was met first."""
 
     settings = BUDGET
