@@ -1,8 +1,9 @@
 """Break the rules of the engine on purpose, one at a time, and see which tests notice.
 
 Each mutant is a small edit of a copy of the tree; nothing here is changed. For each, the model's
-plays (`tests/model/test_machine.py`) and the tests of the engine (`tests/unit/engine`) run on the copy. Written to
-`docs/mutants.md`; a mutant that nobody notices, or that no longer fits the code, is an error.
+plays (`tests/model/test_machine.py`) and the tests of the engine (`tests/unit/engine`) run on the
+copy. Written to `docs/mutants.md`; a mutant that nobody notices, or that no longer fits the code,
+is an error.
 
     .venv/bin/python -m scripts.mutants [NAME …]
 """
