@@ -120,6 +120,12 @@ def _stop(trigger: str, reason: str, *, undo: bool, actor: str) -> Stop:
 
 def undo_requested(work: Work, item: UndoRequested) -> None:
     """Take the wish to have an ended run undone (T5)."""
+    if "part" in work.frontier:
+        # The rest of the run is still in flight: all of it is stopped first (invariant 11).
+        if item.entries is None:
+            stop = _stop("CANCEL", item.reason, undo=True, actor=item.actor)
+            part.interrupt(work, replace(stop, override=item.override))
+        return
     is_open = is_asked(work) and stopping.is_quiet(work)
     if "undo" in work.frontier:
         extending.extend(

@@ -194,7 +194,10 @@ def is_quiet(work: Work) -> bool:
 def interrupt(work: Work, stop: Stop) -> None:
     """Take a stop of the whole run while a part is being undone: at once, or once it is undone."""
     if "undo" in work.frontier:
-        work.frontier["part"]["then"] = asdict(stop)
+        then = work.frontier["part"].get("then") or {}
+        if stop.undo or not then.get("undo"):
+            # A second word never takes an undo away (saga-semantics §5).
+            work.frontier["part"]["then"] = asdict(stop)
         return
     _widen(work, stop)
 

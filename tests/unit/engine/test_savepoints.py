@@ -13,6 +13,7 @@ from orchestrator.engine.snapshot import (
     Claimed,
     EntryActed,
     PauseSet,
+    UndoRequested,
 )
 from orchestrator.engine.states import Direction
 from tests.unit.engine.definitions import (
@@ -381,6 +382,28 @@ def test_cancelled_while_a_part_is_undone():
     undo(run, "b")
     assert (run.state, run.execution.outcome) == ("COMPENSATING", "TERMINATED")
     undo(run, "a")
+    assert (run.state, run.execution.epoch) == ("COMPENSATED", 1)
+
+
+def test_an_undo_asked_for_while_a_part_is_undone_stops_the_whole_run():
+    """Invariant 11: what is in flight beside the part settles first."""
+    definition = saga(
+        undone("a"),
+        fork("f", [undone("b", savepoint=True), undone("c"), undone("d")], [undone("e")]),
+        settings=AGAIN,
+    )
+    run = World().start(definition)
+    finish(run, "a", "b", "c")
+    taken = next(step for step in run.claimable() if step.reference == "e")
+    run.feed(Claimed(step_run_id=taken.id, worker="w"))
+    run.work("d", NO)
+    run.feed(UndoRequested(actor="op", reason="all of it"))
+    run.feed(Cancelled(compensate=False, actor="op", reason="no, leave it"))
+    undo(run, "c")
+    assert run.state == "STOPPING"
+    run.end(run.step("e"), Succeeded())
+    while run.claimable():
+        run.work(run.claimable()[0].reference)
     assert (run.state, run.execution.epoch) == ("COMPENSATED", 1)
 
 
