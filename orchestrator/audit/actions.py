@@ -20,6 +20,7 @@ ACTIONS: Mapping[str, str] = {
     "compensation.skip": "skipped an undo",
     "compensation.resolve": "settled an undo by hand",
     "compensation.to_manual": "took an undo over by hand",
+    "event.raise": "raised an event",
     "step.settle": "said whether a step took effect",
     "task.report": "settled a task by hand",
     "plan.confirm": "confirmed a plan",

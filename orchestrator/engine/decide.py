@@ -16,6 +16,7 @@ from orchestrator.engine.compensation import (
     requests,
     results,
     sealing,
+    triggers,
     undo,
 )
 from orchestrator.engine.definition.graph import Graph
@@ -30,6 +31,7 @@ from orchestrator.engine.forward import (
     timeouts,
     unknown,
 )
+from orchestrator.engine.occurrences import Triggered
 from orchestrator.engine.snapshot import (
     AttemptEnded,
     Cancelled,
@@ -88,6 +90,7 @@ def decide(
     for item in inputs:
         _take(work, item)
     progress.go_on(work)
+    triggers.arm_again(work)
     _watch_late_effects(work)
     _keep_going(work, claim, claim_limit, worker)
     return work.decision()
@@ -109,6 +112,7 @@ def _start(work: Work) -> None:
     work.record(Event(type="execution.started", data=data))
     if definition.timeout_seconds > 0:
         work.wake_at("RUN", work.later(definition.timeout_seconds))
+    triggers.arm(work)
     due.start(work)
 
 
@@ -135,6 +139,8 @@ def _take(work: Work, item: Input) -> None:  # noqa: C901, PLR0912 - one line pe
             requests.cancelled(work, item)
         case UndoRequested():
             requests.undo_requested(work, item)
+        case Triggered():
+            triggers.happened(work, item)
         case PlanConfirmed():
             confirming_plan.confirmed(work, item)
         case PlanRejected():
@@ -208,6 +214,8 @@ def _timer_due(work: Work, purpose: str, subject: str) -> None:
             results.entry_due(work, subject, purpose)
         case "WINDOW":
             sealing.window_due(work, subject)
+        case "TRIGGER":
+            triggers.due(work, subject)
         case "DEADLINE":
             deadline.passed(work)
         case _:

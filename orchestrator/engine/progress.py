@@ -9,6 +9,7 @@ from orchestrator.engine.compensation import (
     planning,
     results,
     sealing,
+    triggers,
     undo,
 )
 from orchestrator.engine.forward import direction, due, finish, part, stopping
@@ -51,6 +52,7 @@ def _take_attached(work: Work) -> bool:
     elif work.variables_changed:
         work.variables_changed = False
         results.follow_variables(work)
+        triggers.arm(work)
     elif work.returned:
         results.returned(work, work.returned.popleft())
     elif work.in_state(ExecutionState.COMPLETED) and "seals" in work.frontier:
@@ -167,10 +169,12 @@ def _stopped(work: Work) -> None:
     stop = work.frontier.get("stop") or {}
     wanted = stopping.wants_undo(work)
     is_bounded = wanted is True and direction.bounded_by_pivot(work, stop)
-    if ("part" in work.frontier or is_bounded) and not work.snapshot.whole:
+    is_part = "part" in work.frontier or is_bounded or "steps" in stop
+    if is_part and not work.snapshot.whole:
         work.needs.whole = True
         return
     inside = part.members(work) if "part" in work.frontier else None
+    inside = triggers.within(work, stop, inside)
     is_open = wanted is not False and _has_question(work, inside)
     if is_open or wanted is None:
         if work.in_state(ExecutionState.STOPPING):
@@ -178,10 +182,10 @@ def _stopped(work: Work) -> None:
             work.move(ExecutionState.NEEDS_ATTENTION, reason=why)
         return
     if is_bounded:
-        inside = direction.beyond_pivot(work)
         if stop.get("dead_end"):
             return
         is_bounded = direction.is_dead_end(work, stop, inside)
+        inside = triggers.within(work, stop, direction.beyond_pivot(work))
         if is_bounded:
             stop["dead_end"] = True
     choosable = plan.CHOOSABLE_ON_REQUEST if "wanted" in stop else plan.CHOOSABLE

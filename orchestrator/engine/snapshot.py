@@ -14,6 +14,7 @@ from typing import Any
 from orchestrator.engine.canonical import JSONValue
 from orchestrator.engine.definition.graph import Graph
 from orchestrator.engine.definition.model import TaskPolicy
+from orchestrator.engine.occurrences import Triggered
 from orchestrator.engine.outcomes import Outcome
 from orchestrator.engine.states import (
     Direction,
@@ -383,6 +384,7 @@ Input = (
     | ParentSpoke
     | Cancelled
     | UndoRequested
+    | Triggered
     | PlanConfirmed
     | PlanRejected
     | PauseSet

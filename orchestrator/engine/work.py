@@ -62,6 +62,8 @@ class Stop:
     """Of COMPENSATE: `step` or `savepoint` where it names one."""
     spent: tuple[str, ...] = ()
     """Scopes that have no savepoint retry left, or could not take theirs."""
+    steps: tuple[str, ...] = ()
+    """Of a trigger: undo only these steps and what came after them (T7)."""
     override: bool = False
     """Two persons have agreed to undo what came before a pivot (§11)."""
 

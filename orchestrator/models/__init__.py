@@ -14,7 +14,13 @@ from orchestrator.models.permissions import (
 from orchestrator.models.simulation import VersionSimulation
 from orchestrator.models.timer import Notice, Timer
 from orchestrator.models.worker import QueuePoll, Worker
-from orchestrator.models.workflow import Rollout, TaskDefinition, Workflow, WorkflowVersion
+from orchestrator.models.workflow import (
+    Rollout,
+    TaskDefinition,
+    VersionTrigger,
+    Workflow,
+    WorkflowVersion,
+)
 
 __all__ = [
     "ApiKey",
@@ -36,6 +42,7 @@ __all__ = [
     "TaskDefinition",
     "Timer",
     "VersionSimulation",
+    "VersionTrigger",
     "Worker",
     "Workflow",
     "WorkflowGroupObjectPermission",

@@ -69,6 +69,19 @@ class WorkflowVersion(models.Model):
         return f"{self.workflow_id} v{self.number}"
 
 
+class VersionTrigger(models.Model):
+    """An event that a version waits for (`saga.triggers`): who must be looked at when it comes."""
+
+    version = models.ForeignKey(WorkflowVersion, on_delete=models.CASCADE, related_name="triggers")
+    event = models.CharField(max_length=255)
+
+    class Meta:
+        default_permissions = ()
+        constraints = (
+            models.UniqueConstraint(fields=("event", "version"), name="version_trigger_once"),
+        )
+
+
 class Rollout(models.Model):
     """Which version a start without a version gets (product.md §6)."""
 

@@ -17,7 +17,7 @@ from orchestrator.audit import log
 from orchestrator.engine.canonical import JSONValue, digest
 from orchestrator.engine.definition.model import Definition, Kind
 from orchestrator.models import Execution, Workflow, WorkflowVersion
-from orchestrator.services import checks, children
+from orchestrator.services import checks, children, subscriptions
 from orchestrator.services.checks import Checked
 from orchestrator.services.errors import Conflict, Invalid, NotFound
 from orchestrator.store.locks import locked
@@ -99,6 +99,7 @@ def publish_locked(
         has_undo=children.can_be_undone(definition, lock=lock),
         published_by=actor,
     )
+    subscriptions.declare(version, definition)
     if definition.kind is not Kind.PLAIN:
         dispatch.ring_simulation(version.pk)
     log.record(
@@ -306,7 +307,7 @@ def _store_inline(
     workflow: Workflow, actor: "Actor", checked: Checked, definition: Definition
 ) -> WorkflowVersion:
     lock = children.resolve_lock(definition, number=None)
-    return WorkflowVersion.objects.create(
+    version = WorkflowVersion.objects.create(
         workflow=workflow,
         number=None,
         document=dict(checked.document),
@@ -317,6 +318,8 @@ def _store_inline(
         has_undo=children.can_be_undone(definition, lock=lock),
         published_by=actor,
     )
+    subscriptions.declare(version, definition)
+    return version
 
 
 def _known_inline(workflow: Workflow, document: JSONValue) -> WorkflowVersion | None:

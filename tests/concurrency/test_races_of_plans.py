@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.models import User
 
 from orchestrator.models import Execution, ExecutionEvent, PendingAct
-from orchestrator.services import compensations, plans
+from orchestrator.services import compensations, events, plans
 from orchestrator.services.errors import Conflict
 from orchestrator.services.two_persons import Waiting
 from tests.concurrency.conftest import race_for
@@ -123,6 +123,19 @@ def test_two_requests_make_one_plan_or_a_larger_one(runtime: Runtime) -> None:
 
     assert answers == [None, None, None]
     assert [plan.state for plan in execution.plans.order_by("number")] == ["EXTENDED", "ACTIVE"]
+    runtime.work()
+    assert runtime.read(execution).state == "COMPENSATED"
+    assert sorted(runtime.shop.names()) == ["a", "b", "undo_a", "undo_b"]
+
+
+def test_the_same_event_twice_at_once_makes_one_plan(runtime: Runtime) -> None:
+    settings = {"triggers": [{"event": "kafka:bookings"}]}
+    execution = runtime.run(saga("orders", reversible("a"), reversible("b"), settings=settings))
+    act = partial(events.publish_event, actor=None, name="kafka:bookings", payload={})
+
+    race_for(execution, act, act)
+
+    assert execution.plans.count() == 1
     runtime.work()
     assert runtime.read(execution).state == "COMPENSATED"
     assert sorted(runtime.shop.names()) == ["a", "b", "undo_a", "undo_b"]

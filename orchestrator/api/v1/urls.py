@@ -4,6 +4,7 @@ from django.urls import URLPattern, path
 
 from orchestrator.api.v1 import (
     compensations,
+    events,
     executions,
     plans,
     simulations,
@@ -43,6 +44,7 @@ urlpatterns: list[URLPattern] = [
     path(f"{_EXECUTION}/compensation/preview", executions.PreviewView.as_view()),
     path(f"{_EXECUTION}/plan/confirm", plans.ConfirmView.as_view()),
     path(f"{_EXECUTION}/plan/reject", plans.RejectView.as_view()),
+    path("events", events.EventsView.as_view()),
     path("compensations", compensations.CompensationsView.as_view()),
     path(f"{_ENTRY}/retry", compensations.RetryView.as_view()),
     path(f"{_ENTRY}/amend", compensations.AmendView.as_view()),

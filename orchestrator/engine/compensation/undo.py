@@ -15,6 +15,7 @@ from orchestrator.engine.compensation import (
     ownership,
     settling,
     timing,
+    triggers,
 )
 from orchestrator.engine.compensation.timing import Turn
 from orchestrator.engine.definition.graph import Node
@@ -345,6 +346,7 @@ def _finish(work: Work) -> None:
     work.frontier.pop("stop", None)
     work.move(finish.end_of_undo(work))
     finish.tell_parent(work)
+    triggers.take_postponed(work)
 
 
 def end_late(work: Work) -> None:

@@ -224,16 +224,26 @@ def bounded_by_pivot(work: Work, stop: Mapping[str, Any]) -> bool:
     return stop.get("trigger") in AUTOMATIC or stop.get("trigger") == "CANCEL"
 
 
-def is_dead_end(work: Work, stop: Mapping[str, Any], inside: frozenset[str]) -> bool:
+def is_dead_end(work: Work, stop: Mapping[str, Any], inside: frozenset[str] | None) -> bool:
     """Tell whether a bounded undo leaves behind what a person must decide about.
 
-    A cancel was let through because all that could be undone came after the pivot; only a pivot
-    that completed while the run stopped changes that.
+    A failure always does. A cancel was let through because all that could be undone came after the
+    pivot: only one that completed while the run stopped changes that. What an event wants undone
+    may all have come after it.
+
+    Args:
+        work: The decision; all step runs must be loaded.
+        stop: Why the run stops.
+        inside: What the stop wants undone; None = all of it.
     """
-    if stop.get("trigger") in AUTOMATIC:
+    if stop.get("trigger") in AUTOMATIC and stop.get("trigger") != "TRIGGER":
         return True
+    beyond = beyond_pivot(work)
     return any(
-        run.entry_state is not None and run.entry_state.is_undoable and run.id not in inside
+        run.entry_state is not None
+        and run.entry_state.is_undoable
+        and run.id not in beyond
+        and (inside is None or run.id in inside)
         for run in work.runs.values()
     )
 

@@ -99,6 +99,8 @@ def _stop_saga(work: Work, stop: Stop) -> None:
         "by": stop.actor,
         "reason": stop.reason,
     }
+    if stop.steps:
+        work.frontier["stop"]["steps"] = list(stop.steps)
     if stop.override:
         work.frontier["stop"]["override"] = True
     work.move(ExecutionState.STOPPING, **_why(stop))
