@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.models import Execution, StepRun, Timer
 from orchestrator.selectors import executions as selectors
-from orchestrator.services import entry_acts, executions, run_retries
+from orchestrator.services import compensations, entry_acts, executions, run_retries
 from orchestrator.services.errors import Conflict
 from tests.factories.definitions import fork, outside, reversible, saga, task
 from tests.fakes import loses, refuses
@@ -159,3 +159,16 @@ def test_nothing_is_undone_by_a_cancel_while_a_pivot_is_in_doubt(runtime: Runtim
             actor=None, execution_id=execution.pk, compensate=True, reason="enough"
         )
     assert runtime.read(execution).state == "NEEDS_ATTENTION"
+
+
+def test_a_run_that_asks_is_answered_by_an_undo(runtime: Runtime) -> None:
+    """`onFailure: ASK`: `compensate` answers too (product.md §3)."""
+    runtime.handle("a", "z")
+    runtime.shop.always("z", refuses)
+    failing = outside("z", effect="NONE")
+    execution = runtime.run(saga("asks", reversible("a"), failing, settings={"onFailure": "ASK"}))
+
+    compensations.request_compensation(actor=None, execution_id=execution.pk, reason="not worth it")
+    runtime.work()
+
+    assert runtime.read(execution).state == "COMPENSATED"
