@@ -33,8 +33,18 @@ def cancel_locked(
     compensate: bool,
     reason: str,
     force: bool = False,
+    adds: bool = True,
 ) -> Waiting | None:
     """Cancel a run whose row is locked; returns what it waits for, if it needs a second person.
+
+    Args:
+        row: The execution.
+        loaded: The same, as decisions see it.
+        actor: Who cancels.
+        compensate: Undo what was done.
+        reason: Why.
+        force: Go past a completed pivot, with a second person.
+        adds: A run that undoes already takes into its plan what that leaves out.
 
     Raises:
         Forbidden: The actor may not cancel, not leave effects standing, or not override.
@@ -46,6 +56,8 @@ def cancel_locked(
         raise Conflict(f"The run is over ({state}); there is nothing to cancel.")
     if not compensate and live_entries(loaded):
         policy.require(actor, Permission.BREAK_GLASS, row.workflow)
+    if "undo" in loaded.view.frontier and not adds:
+        return None
     if compensate and "pivot_doubt" in loaded.view.frontier:
         raise Conflict(
             "Nobody knows yet whether the pivot took effect, so nothing may be undone. Settle its "

@@ -284,12 +284,18 @@ def _insert(actor: "User | None", new: list[tuple[Started, dict[str, Any], Start
 @retried
 @transaction.atomic(durable=True)
 def cancel_execution(
-    *, actor: "User | None", execution_id: "UUID | str", compensate: bool, reason: str
+    *,
+    actor: "User | None",
+    execution_id: "UUID | str",
+    compensate: bool,
+    reason: str,
+    adds: bool = True,
 ) -> None:
     """Cancel a run that is not over; with undo as far as something could be undone (T4).
 
-    While the run stops or undoes already, nothing changes: a cancel never shortens an undo. Without
-    undo, where something could be undone, it is an act of its own right (`break_glass`).
+    A cancel never shortens an undo. While the run undoes, what its plan leaves out is added to it,
+    unless `adds` is false. Without undo, where something could be undone, it is an act of its own
+    right (`break_glass`).
 
     Raises:
         NotFound, Forbidden: The actor may not see or not cancel it.
@@ -299,7 +305,7 @@ def cancel_execution(
     row, loaded = find_locked(execution_id)
     policy.require(actor, Permission.CANCEL_EXECUTION, row.workflow)
     cancelling.cancel_locked(
-        row, loaded, actor=actor, compensate=compensate, reason=require_reason(reason)
+        row, loaded, actor=actor, compensate=compensate, reason=require_reason(reason), adds=adds
     )
 
 

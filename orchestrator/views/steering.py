@@ -76,6 +76,10 @@ REJECT_PLAN = Act(
     done="The plan was rejected. What the run did stays.",
     tone="danger",
 )
+SECOND_PERSON = (
+    "Kept for 24 hours. Nothing is undone until a second person with the right to break the glass "
+    "asks for the same."
+)
 SETTLE = Act(
     title="Did this happen?",
     submit="Save the answer",
@@ -189,12 +193,17 @@ def cancel(request: PageRequest, execution_id: UUID) -> HttpResponse:
 def undo(request: PageRequest, execution_id: UUID) -> HttpResponse:
     """Undo a run that has ended."""
 
-    def act() -> None:
-        compensations.request_compensation(
-            actor=request.user, execution_id=execution_id, reason=text(request, "reason")
+    def act() -> str | None:
+        waiting = compensations.request_compensation(
+            actor=request.user,
+            execution_id=execution_id,
+            reason=text(request, "reason"),
+            force=text(request, "force") == "yes",
         )
+        return SECOND_PERSON if waiting is not None else None
 
-    return _handle(request, execution_id, UNDO, act, **_plan(request, execution_id))
+    plan = _plan(request, execution_id)
+    return _handle(request, execution_id, UNDO, act, asks_force=True, **plan)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -283,7 +292,11 @@ def settle(request: PageRequest, execution_id: UUID, step_id: UUID) -> HttpRespo
 
 
 def _handle(
-    request: PageRequest, execution_id: UUID, words: Act, act: Callable[[], None], **context: Any
+    request: PageRequest,
+    execution_id: UUID,
+    words: Act,
+    act: Callable[[], str | None],
+    **context: Any,
 ) -> HttpResponse:
     """Show the form of an act, or do it; a refusal keeps what was typed."""
     found = run_page.run_page(actor=request.user, execution_id=execution_id)
@@ -299,14 +312,14 @@ def _handle(
         shown["reason_error"] = "Say why; the reason is kept with the run and in the audit log."
         return render(request, "orchestrator/run_act.html", shown, status=422)
     try:
-        act()
+        told = act()
     except InputError as error:
         shown["json_error"] = error.message
         return render(request, "orchestrator/run_act.html", shown, status=422)
     except Refusal as refusal:
         shown["error"] = refusal.message
         return render(request, "orchestrator/run_act.html", shown, status=status_of(refusal))
-    messages.success(request, words.done)
+    messages.success(request, told or words.done)
     return _back(request, execution_id)
 
 

@@ -70,22 +70,25 @@ class RemoveView(ConductorView):
         return base.done()
 
 
+_FAILED = ("FAILED", "TIMED_OUT", "TERMINATED")
+
+
 def terminate(*, actor: User, workflow_id: UUID | str, reason: str) -> None:
     """End a run; with undo where something could be undone, and then it ends when that is done.
 
     A run that stops or undoes already, or has failed, stays as it is.
 
     Raises:
-        Conflict: The run has completed.
+        Conflict: The run has completed, or a pivot in it has: then its undo takes two persons.
     """
     told = reason or f"terminated by {actor.get_username()}"
     try:
         executions.cancel_execution(
-            actor=actor, execution_id=workflow_id, compensate=True, reason=told
+            actor=actor, execution_id=workflow_id, compensate=True, reason=told, adds=False
         )
     except Conflict:
         execution = conductor.find_execution(actor=actor, execution_id=workflow_id)
-        if mapping.run_status(execution) == "COMPLETED":
+        if mapping.run_status(execution) not in _FAILED:
             raise
 
 

@@ -284,3 +284,40 @@ def test_the_api_answers_the_first_with_202(runtime: Runtime) -> None:
     assert clients[0].get(path).json()["state"] == "COMPLETED"
     done = ask(clients[1], force=True)
     assert (done.status_code, done.json()["state"]) == (200, "COMPENSATING")
+
+
+def test_the_page_offers_it_to_who_holds_the_right(runtime: Runtime) -> None:
+    execution = runtime.run(GUARDED)
+    address = f"/runs/{execution.pk}/undo/"
+    olga, ann, bob = Client(), Client(), Client()
+    olga.force_login(_holder(execution, "olga", Role.OPERATOR))
+    ann.force_login(_holder(execution, "ann"))
+    bob.force_login(_holder(execution, "bob"))
+
+    assert 'aria-describedby="why-force"' in olga.get(address).content.decode()
+    assert "Only two people together may undo a" in ann.get(address).content.decode()
+    assert olga.post(address, {"reason": "no"}).status_code == 409
+    assert olga.post(address, {"reason": "no", "force": "yes"}).status_code == 403
+
+    told = ann.post(address, {"reason": "no", "force": "yes"}, follow=True).content.decode()
+    assert "Kept for 24 hours" in told
+    assert runtime.read(execution).state == "COMPLETED"
+    bob.post(address, {"reason": "no", "force": "yes"})
+    runtime.work()
+    assert runtime.read(execution).state == "COMPENSATED"
+
+
+def test_the_wire_neither_terminates_past_a_pivot_nor_adds_to_an_undo(runtime: Runtime) -> None:
+    """conductor/api.md §14: a refusal is a 409; while a run undoes nothing changes."""
+    going = runtime.run(saga("orders", reversible("a"), PIVOT, task("ask", "HUMAN")))
+    client = Client()
+    client.force_login(_holder(going, "olga", Role.OPERATOR))
+    assert client.delete(f"/api/workflow/{going.pk}").status_code == 409
+    assert runtime.read(going).state == "RUNNING"
+
+    undoing = runtime.run({**THREE, "name": "others"})
+    client.force_login(_holder(undoing, "olga", Role.OPERATOR))
+    _undo(undoing, None, "c")
+    assert client.delete(f"/api/workflow/{undoing.pk}").status_code == 200
+    runtime.work()
+    assert runtime.ledger(undoing) == {"a": "ARMED", "b": "ARMED", "c": "COMPENSATED"}
