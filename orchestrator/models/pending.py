@@ -1,8 +1,13 @@
 """Acts that need two persons and have been asked for by one (saga-semantics §5)."""
 
+from datetime import timedelta
+
 from django.db import models
 
 from orchestrator.models.execution import Execution
+
+KEPT = timedelta(hours=24)
+"""How long a first call waits for the second."""
 
 
 class PendingAct(models.Model):

@@ -13,7 +13,7 @@ from orchestrator.access.errors import NotFound
 from orchestrator.engine.compensation import plan as plans
 from orchestrator.engine.states import ExecutionState
 from orchestrator.models import CompensationPlan, Execution, Workflow
-from orchestrator.selectors import ledger, steps, waiting, workflows
+from orchestrator.selectors import ledger, pending, steps, waiting, workflows
 from orchestrator.selectors.errors import Malformed
 from orchestrator.selectors.paging import DEFAULT_LIMIT, Order, Page, page_of
 from orchestrator.selectors.times import iso, iso_of
@@ -117,6 +117,7 @@ def execution_detail(*, actor: "User | None", execution_id: UUID | str) -> dict[
         "ledger": list(entry_page.results),
         "nextLedger": entry_page.next,
         "plan": plan_dict(plan, frontier=execution.frontier) if plan is not None else None,
+        "pendingActs": pending.pending_acts(execution=execution),
         "waitingOn": waiting.sentence(
             execution=execution, steps=step_page.results, entries=entry_page.results
         ),

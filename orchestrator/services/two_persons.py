@@ -7,7 +7,7 @@ answer may ask again.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth.models import User
@@ -18,12 +18,12 @@ from orchestrator.access.errors import Forbidden
 from orchestrator.access.permissions import Permission
 from orchestrator.engine.canonical import digest
 from orchestrator.models import Execution, PendingAct
+from orchestrator.models.pending import KEPT
 from orchestrator.store import clock
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
-KEPT = timedelta(hours=24)
 ONLY_PEOPLE = (
     "Two persons must agree to this. Neither a service account nor the system is one: sign in as "
     "yourself."

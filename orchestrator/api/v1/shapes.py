@@ -209,6 +209,16 @@ class StoredPlan(PlanShape):
     deadline_passed_at = _TIME(allow_null=True, help_text="When the alarm was raised.")
 
 
+class PendingActRow(CamelSerializer):
+    """What one person has asked for and a second one must ask for too."""
+
+    kind = serializers.ChoiceField(choices=["COMPENSATE", "CANCEL"])
+    by = _TEXT()
+    reason = _TEXT()
+    at = _TIME()
+    until = _TIME()
+
+
 class ExecutionDetail(ExecutionRow):
     """An execution."""
 
@@ -221,6 +231,7 @@ class ExecutionDetail(ExecutionRow):
     ledger = LedgerRow(many=True)
     next_ledger = _TEXT(allow_null=True, help_text="Cursor for `ledger`, when there are more.")
     plan = StoredPlan(allow_null=True)
+    pending_acts = PendingActRow(many=True)
 
 
 class EventRow(CamelSerializer):

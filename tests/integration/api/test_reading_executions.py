@@ -42,6 +42,7 @@ def test_detail_has_exactly_the_documented_keys(
         "id", "workflowName", "version", "state", "outcome", "failure", "paused", "epoch",
         "correlationId", "parentId", "startedBy", "startedAt", "endedAt", "waitingOn", "input",
         "output", "variables", "steps", "nextSteps", "ledger", "nextLedger", "plan",
+        "pendingActs",
     }  # fmt: skip
     forward, undo = detail["steps"]
     assert forward["idempotencyKey"] == f"f:{execution.pk}:charge:e1"
@@ -99,7 +100,7 @@ def test_detail_costs_the_same_for_long_runs(
     workflow = make_workflow()
     cost(1)
 
-    assert cost(1) == cost(40) == 5
+    assert cost(1) == cost(40) == 6
 
 
 def test_long_runs_are_cut_and_the_rest_is_paged(

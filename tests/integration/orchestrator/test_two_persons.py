@@ -281,9 +281,14 @@ def test_the_api_answers_the_first_with_202(runtime: Runtime) -> None:
     first = ask(clients[0], force=True)
     assert (first.status_code, first.json()["waitingFor"]) == (202, "second person")
     assert ask(clients[0], force=True).status_code == 202
-    assert clients[0].get(path).json()["state"] == "COMPLETED"
+    waiting = clients[1].get(path).json()
+    assert waiting["state"] == "COMPLETED"
+    [act] = waiting["pendingActs"]
+    assert (act["kind"], act["by"], act["reason"]) == ("COMPENSATE", "ann", "the customer has died")
+    assert "ann wants to undo this run" in clients[1].get(f"/runs/{execution.pk}/").content.decode()
     done = ask(clients[1], force=True)
     assert (done.status_code, done.json()["state"]) == (200, "COMPENSATING")
+    assert done.json()["pendingActs"] == []
 
 
 def test_the_page_offers_it_to_who_holds_the_right(runtime: Runtime) -> None:
