@@ -46,6 +46,7 @@ def begin_retry(
         "number": used + 1,
         "partial": settings.accept_partial,
         "keep": list(settings.keep),
+        "spent": list(stop.spent),
         "overdue": stop.trigger == "TIMEOUT" and not (stop.failure or {}).get("stepId"),
     }
     if not _begin(work, stop, record, undo=True):
@@ -285,7 +286,7 @@ def _give_up(work: Work, left: StepRun) -> None:
     part = work.frontier["part"]
     state = left.entry_state.value if left.entry_state else ""
     reason = f"{part['why']} (no retry from the savepoint: {left.reference} is {state})"
-    spent = (*part.get("spent", ()), part["scope"])
+    spent = (*part["spent"], part["scope"])
     failure, outcome = work.execution.failure, work.execution.outcome or ForwardResult.FAILED
     trigger = "TIMEOUT" if outcome is ForwardResult.TIMED_OUT else "FAILURE"
     _leave(work, reason=reason)
