@@ -4,10 +4,10 @@ import functools
 from typing import Any, NoReturn
 
 from orchestrator.engine.canonical import JSONValue
-from orchestrator.engine.snapshot import ChildVersion, ExecutionView
+from orchestrator.engine.snapshot import ChildVersion
 from orchestrator.gate import still_holds
 from orchestrator.handlers import registry
-from orchestrator.models import Execution, WorkflowVersion
+from orchestrator.models import WorkflowVersion
 from orchestrator.services import children, versions
 from orchestrator.store import definitions, load
 from orchestrator.store.apply.revisions import Stale
@@ -60,9 +60,9 @@ def _child_version(version: WorkflowVersion) -> ChildVersion:
     )
 
 
-def _inline_child(parent: ExecutionView, document: JSONValue) -> ChildVersion | str:
+def _inline_child(parent_version_id: int, document: JSONValue) -> ChildVersion | str:
     # By key: an inline child of an inline child bears a name that no workflow has.
-    home = Execution.objects.select_related("workflow").only("workflow__name").get(pk=parent.id)
+    home = WorkflowVersion.objects.select_related("workflow").get(pk=parent_version_id)
     try:
         found = versions.inline_child_locked(parent_name=home.workflow.name, document=document)
     except versions.UnusableDefinition as error:

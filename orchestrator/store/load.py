@@ -114,7 +114,7 @@ class Resolvers:
     """What the store must ask others for, inside the transaction."""
 
     child: Callable[[str, int | None], ChildVersion | None]
-    inline_child: Callable[[ExecutionView, JSONValue], ChildVersion | str]
+    inline_child: Callable[[int, JSONValue], ChildVersion | str]
     approval_holds: Callable[[str, str], bool]
 
 
@@ -320,7 +320,7 @@ def _load_rest(  # noqa: C901 - one line per kind of need
     for child in needs.children:
         loaded.children[child] = resolvers.child(*child)
     for digest, raw in needs.inline_children.items():
-        loaded.inline_children[digest] = resolvers.inline_child(loaded.view, raw)
+        loaded.inline_children[digest] = resolvers.inline_child(loaded.version_id, raw)
     for name in needs.policies:
         loaded.policies.setdefault(name, TaskPolicy(name=name))
         loaded.policies.update(definitions.policies_of(definitions.registered_policies([name])))

@@ -309,3 +309,16 @@ def test_the_deadline_of_a_run_stops_and_undoes_it(runtime: Runtime) -> None:
     ended = runtime.read(execution)
     assert (ended.state, ended.outcome) == ("COMPENSATED", "TIMED_OUT")
     assert runtime.shop.standing() == []
+
+
+def test_a_child_given_by_definition_may_come_first(runtime: Runtime) -> None:
+    """The start itself enters it, before the parent's row is stored."""
+    inner = plain("inner", task("only", "NOOP"))
+    step = task(
+        "child", "SUB_WORKFLOW", subWorkflowParam={"name": "inner", "workflowDefinition": inner}
+    )
+
+    execution = runtime.run(plain("outer", step))
+
+    assert execution.state == "COMPLETED"
+    assert Execution.objects.get(parent_id=execution.pk).state == "COMPLETED"
