@@ -44,17 +44,20 @@ def _measure(options: argparse.Namespace, folder: Path) -> dict[str, object]:
 
     raw = session.Raw()
     try:
-        session.measure(options, raw, folder)
+        missing = session.measure(options, raw, folder)
     except BaseException:
         for log in sorted(folder.glob("*.log")):
             print(f"--- end of {log.name}\n{log.read_text()[-3000:]}", file=sys.stderr)
         raise
-    rows = session.rows_of(raw)
+    rows = session.rows_of(raw, options)
     print(figures.as_table(rows))
+    for peer, why in missing.items():
+        print(f"not measured: {figures.PEERS[peer][0]}: {why}")
     return {
         "machine": machine.describe(),
         "settings": {**vars(options), "database": session.database_settings()},
         "rows": figures.as_data(rows),
+        "not_measured": missing,
         "raw": raw.values,
     }
 
@@ -64,7 +67,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--sagas", type=int, default=1000, help="happy ones; half as many fail")
     parser.add_argument("--lone", type=int, default=200, help="sagas for the latency")
-    parser.add_argument("--only", choices=["sagas", "long"], help="a part; writes no results")
+    parser.add_argument("--listed", type=int, default=1_000_000, help="runs in the large list")
+    parser.add_argument(
+        "--only",
+        choices=["sagas", "peers", "long", "outside", "lists"],
+        help="a part; writes no results",
+    )
     return parser.parse_args()
 
 

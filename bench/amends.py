@@ -11,7 +11,7 @@ import redis
 from django.conf import settings
 from django.db import connection
 
-from bench import definitions
+from bench import definitions, storage
 from bench.machine import Meter, running
 from orchestrator.border import doorbell
 from orchestrator.dispatch import execution_topic
@@ -41,17 +41,24 @@ class Amends:
         broker = _redis_server()
         postgresql = backend.parent()
         assert postgresql is not None
-        self._roots = [worker, postgresql, broker, psutil.Process()]
+        self.roots = [worker, postgresql, broker, psutil.Process()]
 
     def throughput(self, sagas: int, *, fail: bool, in_sets: bool) -> Meter:
         """Start sagas, one by one or in sets, and measure until the last has ended."""
-        meter = Meter(self._roots)
+        meter = Meter(self.roots)
         requests = [_order(fail=fail) for _ in range(sagas)]
         with meter.measure():
-            ids = _start_in_sets(requests) if in_sets else [_start(each) for each in requests]
+            ids = start_sets(requests) if in_sets else [_start(each) for each in requests]
             _wait_all(ids)
         _check(ids, STATES[fail])
         return meter
+
+    def bytes_of(self, sagas: int) -> tuple[float, float]:
+        """Return the bytes that a happy saga leaves in the database, and in the server's log."""
+        before = storage.stored()
+        self.throughput(sagas, fail=False, in_sets=False)
+        kept, logged = storage.stored().since(before)
+        return kept / sagas, logged / sagas
 
     def lone(self, sagas: int, *, fail: bool) -> list[float]:
         """Return the seconds that each of some sagas takes, started one after the other."""
@@ -59,7 +66,7 @@ class Amends:
 
     def runs(self, workflow: str, *, count: int) -> Meter:
         """Measure runs of a workflow, one after the other."""
-        meter = Meter(self._roots)
+        meter = Meter(self.roots)
         request = StartRequest(workflow_name=workflow, input={})
         with meter.measure():
             for _ in range(count):
@@ -68,7 +75,7 @@ class Amends:
 
     def warm_up(self, workflow: str) -> None:
         """Have both workers compile a definition, which each does once."""
-        _wait_all(_start_in_sets([StartRequest(workflow_name=workflow, input={})] * 4))
+        _wait_all(start_sets([StartRequest(workflow_name=workflow, input={})] * 4))
 
 
 def _redis_server() -> psutil.Process:
@@ -86,7 +93,8 @@ def _start(request: StartRequest) -> UUID:
     ).id
 
 
-def _start_in_sets(requests: Sequence[StartRequest]) -> list[UUID]:
+def start_sets(requests: Sequence[StartRequest]) -> list[UUID]:
+    """Start runs in sets, each one transaction."""
     ids: list[UUID] = []
     for first in range(0, len(requests), SET):
         batch = list(requests[first : first + SET])

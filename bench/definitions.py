@@ -5,6 +5,8 @@ from typing import Any
 ORDER = "bench_order"
 FORK = "bench_fork_{width}"
 SEQUENCE = "bench_sequence_{length}"
+OUTSIDE = "bench_outside"
+OUTSIDE_STEP = "bench_outside_step"
 
 
 def _step(name: str, reference: str, inputs: dict[str, Any], undo: str = "") -> dict[str, Any]:
@@ -106,3 +108,9 @@ def fork(width: int) -> dict[str, Any]:
             },
         ],
     )
+
+
+def outside() -> dict[str, Any]:
+    """Return a saga of one step that a worker outside takes over HTTP."""
+    task = _step(OUTSIDE_STEP, "step", {"n": "${workflow.input.n}"})
+    return _workflow(OUTSIDE, [task | {"effect": "NONE"}])

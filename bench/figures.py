@@ -57,6 +57,27 @@ CPU = _less("CPU of a happy saga, started one by one", CHAIN, None, None)
 CPU_SETS = _less("CPU of a happy saga, started in sets of 50", CHAIN, None, None)
 LONG = _less("CPU of a step in a run of {steps} steps", "in runs of 10", 1.2, 1.05)
 FORK = _less("time of a branch, fork of {steps}", "{steps} steps in sequence", 1.0, 0.5)
+OUTSIDE = _more("steps/s of outside workers, 8 connections", "GET /healthz", 0.5, 1.0)
+LIST = _less("list of runs, {many} runs, p95", "{few} runs", 2.0, 1.2)
+BYTES = _less("database bytes of a happy saga", "DBOS", 1.5, 1.0)
+PEERS = {
+    "dbos": ("DBOS", 2.0, 5.0),
+    "restate_python": ("Restate, Python SDK on Granian", 0.5, 1.5),
+    "restate_typescript": ("Restate, TypeScript SDK", 0.3, 1.2),
+}
+"""What it is called, bar and goal; the same for happy and compensated sagas."""
+WAYS = {"": "started one by one", "_sets": "started in sets of 50"}
+
+
+def against_peer(peer: str, mode: str, way: str) -> Bar:
+    """Return the bar of sagas per second against a durable peer."""
+    name, bar, goal = PEERS[peer]
+    return _more(f"{mode} sagas/s, {WAYS[way]}", name, bar, goal)
+
+
+def cpu_against_peer(peer: str, mode: str, way: str) -> Bar:
+    """Return the row of the CPU that a saga takes against a durable peer."""
+    return _less(f"CPU of a {mode} saga, {WAYS[way]}", PEERS[peer][0], None, None)
 
 
 def compare(bar: Bar, ours: Sequence[float], theirs: Sequence[float], **words: object) -> Row:

@@ -18,13 +18,18 @@ STOP_SECONDS = 40
 
 @contextlib.contextmanager
 def running(
-    arguments: list[str], *, environment: dict[str, str], log: Path
+    arguments: list[str],
+    *,
+    environment: dict[str, str],
+    log: Path,
+    program: bool = False,
+    cwd: Path = ROOT,
 ) -> Iterator[psutil.Process]:
-    """Run a command of our interpreter for as long as the block lasts."""
-    with log.open("wb") as output:
+    """Run a command of our interpreter, or another program, for as long as the block lasts."""
+    with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, *arguments],
-            cwd=ROOT,
+            arguments if program else [sys.executable, *arguments],
+            cwd=cwd,
             env={**os.environ, **environment},
             stdin=subprocess.DEVNULL,
             stdout=output,
