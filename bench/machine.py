@@ -47,15 +47,30 @@ def running(
 
 
 def cpu_seconds(roots: list[psutil.Process]) -> float:
-    """Return the CPU time that processes and all their descendants have taken so far."""
+    """Return the CPU time that processes and all their descendants have taken so far.
+
+    Of the process that measures only its own time counts: whatever runs is a descendant of it.
+    """
     total = 0.0
-    for root in roots:
-        for process in (root, *root.children(recursive=True)):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                used = process.cpu_times()
+    own = os.getpid()
+    for process in _family(roots):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            used = process.cpu_times()
+            total += used.user + used.system
+            if process.pid != own:
                 # Children that have ended are counted with the parent that waited for them.
-                total += used.user + used.system + used.children_user + used.children_system
+                total += used.children_user + used.children_system
     return total
+
+
+def _family(roots: list[psutil.Process]) -> set[psutil.Process]:
+    """Return the roots and their descendants, each once."""
+    found = set(roots)
+    for root in roots:
+        if root.pid != os.getpid():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found.update(root.children(recursive=True))
+    return found
 
 
 def _busy_seconds() -> float:

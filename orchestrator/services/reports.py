@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 MAX_REASON = 10_000
+POLLS_NOTED = timedelta(seconds=1)
+"""How exactly is remembered when a worker polled last."""
 MAX_OUTPUT = 3 * 2**20
 """Bytes of a task's output (reliability.md §12)."""
 
@@ -87,7 +90,6 @@ def _poll(
         task_type=task_type,
         domain=domain,
         limit=count,
-        now=clock.now(),
         workflows=_reportable(actor),
     )
     return attempts.claim_locked(found, worker) if found else advance.Advanced(loaded={})
@@ -105,11 +107,15 @@ def _note_poll(*, task_type: str, domain: str, worker: str) -> None:
     """Remember who polled what and when, also when there was nothing (conductor/api.md §4.2)."""
     now = clock.now()
     seen = QueuePoll.objects.filter(task_type=task_type, domain=domain, worker=worker)
-    if not seen.update(polled_at=now):
+    known = seen.values_list("polled_at", flat=True).first()
+    if known is None:
         QueuePoll.objects.bulk_create(
             [QueuePoll(task_type=task_type, domain=domain, worker=worker, polled_at=now)],
             ignore_conflicts=True,
         )
+    elif now - known > POLLS_NOTED:
+        # A worker of many connections would else have each wait for the others at this row.
+        seen.filter(polled_at__lt=now).update(polled_at=now)
 
 
 def report(*, actor: "User | None", report: TaskReport) -> Reported:
@@ -124,12 +130,11 @@ def report(*, actor: "User | None", report: TaskReport) -> Reported:
     _keep_logs(attempt, report.logs)
     execution_id = str(attempt.execution_id)
     item = _input_of(str(run.pk), report)
-    accepted: list[bool] = []
-    advance.drive(
-        inputs={execution_id: [item]},
-        on_first=lambda advanced: accepted.append(str(run.pk) not in advanced.refused),
-    )
-    settled = StepRow.objects.only("state", "attempt_id").get(pk=run.pk)
+    first: list[advance.Advanced] = []
+    advance.drive(inputs={execution_id: [item]}, on_first=first.append)
+    accepted = [str(run.pk) not in advanced.refused for advanced in first]
+    decided = first[0].runs.get(str(run.pk)) if first else None
+    settled = decided or StepRow.objects.only("state", "attempt_id").get(pk=run.pk)
     open_states = {"SCHEDULED", "DISPATCHED", "WAITING", "RETRY_WAIT"}
     return Reported(
         execution_id=execution_id,

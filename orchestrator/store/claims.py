@@ -14,7 +14,7 @@ from django.db import connection
 from orchestrator.engine.definition.graph import ENGINE_TYPES
 from orchestrator.models import Execution, Notice, StepRun, Timer
 from orchestrator.store import clock, statements, wire
-from orchestrator.store.statements import any_of, bound, moment, table_of
+from orchestrator.store.statements import any_of, bound, table_of
 
 # What the claim would refuse anyway must not stand before others in the queue: the same rule as
 # `attempts.is_claimable` of the engine.
@@ -65,16 +65,17 @@ def due_on_queue(*, queue: str, limit: int, lock: bool = True) -> list[Due]:
 
 
 def due_for_polling(
-    *, task_type: str, domain: str, limit: int, now: datetime, workflows: Collection[int] | None
+    *, task_type: str, domain: str, limit: int, workflows: Collection[int] | None
 ) -> list[Due]:
     """Return step runs that a polling worker of this task type may take, higher priority first.
 
     `workflows` are the ids of workflows the worker may report on; None = all.
     """
-    parameters: list[Any] = [task_type, domain, moment(now)]
+    now, moments = clock.in_sql()
+    parameters: list[Any] = [task_type, domain, *moments]
     condition = (
         f"s.name = %s AND s.domain = %s AND s.queue = '' AND s.state IN {_CLAIMABLE} "
-        f"AND s.due_at <= %s AND s.type NOT IN ({_NOT_FOR_WORKERS})"
+        f"AND s.due_at <= {now} AND s.type NOT IN ({_NOT_FOR_WORKERS})"
     )
     if workflows is not None:
         if not workflows:
