@@ -118,7 +118,7 @@ class _KeptBack:
     """Executions whose news waits for the next ring of this slice of work."""
 
     ids: set[str] = field(default_factory=set)
-    rung_at: float = 0.0
+    rung_at: float = field(default_factory=time.monotonic)
 
 
 _kept_back: ContextVar[_KeptBack | None] = ContextVar("kept_back", default=None)

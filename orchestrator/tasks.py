@@ -6,6 +6,7 @@ The broker may deliver a message twice or never: only one claim succeeds, and re
 import logging
 import os
 import socket
+import threading
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ COMMIT_AFTER_SECONDS = 0.005
 """Outcomes wait at most this long for others before they are written together."""
 QUICK_SECONDS = 0.002
 """A step that usually takes longer is not started while outcomes wait to be written."""
+LOOK_SECONDS = 1.0
 HELD_SECONDS = 0.25
 """A task holds no more steps than are usually done in this time."""
 _usual_seconds: dict[str, float] = {}
@@ -36,6 +38,24 @@ _usual_of_queue: dict[str, float] = {}
 
 def _worker_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
+
+
+_looked_at = 0.0
+
+
+def _look_after_connections() -> None:
+    """Leave a connection that is broken or too old, unless it was looked at a moment ago.
+
+    One that breaks within that moment is noticed by the first statement, which is made again.
+    """
+    global _looked_at  # noqa: PLW0603 - connections belong to the process, or to its threads
+    if time.monotonic() - _looked_at > LOOK_SECONDS or _is_threaded():
+        close_old_connections()
+        _looked_at = time.monotonic()
+
+
+def _is_threaded() -> bool:
+    return threading.current_thread() is not threading.main_thread()
 
 
 def _is_known(v: int, task: str) -> bool:
@@ -51,7 +71,7 @@ def execute_step(step_run_id: str, v: int = 0) -> None:
     """Run a step, then what is due next on its queue, until nothing is left or the slice ends."""
     if not _is_known(v, dispatch.EXECUTE_STEP):
         return
-    close_old_connections()
+    _look_after_connections()
     delivery = execute_step.request.delivery_info or {}
     queue = str(delivery.get("routing_key") or dispatch.DEFAULT_QUEUE)
     run_queue(queue, first=step_run_id)
@@ -62,7 +82,7 @@ def advance_execution(execution_id: str, v: int = 0) -> None:
     """Take what is due for an execution: what it was told, timers, answers of scripts."""
     if not _is_known(v, dispatch.ADVANCE):
         return
-    close_old_connections()
+    _look_after_connections()
     advance.drive(inputs={}, due=[execution_id])
 
 
@@ -71,7 +91,7 @@ def simulate_version(version_id: str, v: int = 0) -> None:
     """Simulate a version that was published, and keep the result."""
     if not _is_known(v, dispatch.SIMULATE):
         return
-    close_old_connections()
+    _look_after_connections()
     simulations.keep_if_missing(version_id=int(version_id))
 
 

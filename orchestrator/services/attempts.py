@@ -20,7 +20,7 @@ from orchestrator.handlers.base import ForwardView, Work
 from orchestrator.services import advance, memory, upkeep
 from orchestrator.services.advance import Keeping
 from orchestrator.services.retrying import retried
-from orchestrator.store import branches, claims, load
+from orchestrator.store import branches, claims, load, taking
 from orchestrator.store.load import Loaded
 from orchestrator.store.statements import any_of, bound
 
@@ -35,7 +35,7 @@ BATCH = 32
 def claim(*, step_run_id: str, queue: str, worker: str) -> list[Work]:
     """Take one step run, if it is still there to be taken, and answer what is to be done."""
     # Under load most of what a message names was taken long before it arrived.
-    execution_id = claims.execution_of(step_run_id)
+    execution_id = retried(claims.execution_of)(step_run_id)
     if execution_id is None or drain.is_draining():
         return []
     keep = Keeping(queues=(queue,), limit=1, worker=worker)
@@ -81,17 +81,18 @@ def _claim_each(*, queue: str, limit: int, worker: str) -> list[tuple[Loaded, St
 @retried
 @transaction.atomic(durable=True)
 def _claim_due(*, queue: str, limit: int, worker: str) -> advance.Advanced:
-    found = claims.due_on_queue(queue=queue, limit=limit)
-    return claim_locked(found, worker) if found else advance.Advanced(loaded={})
+    found, loaded = taking.lock_due(queue=queue, limit=limit)
+    return claim_locked(found, loaded, worker) if found else advance.Advanced(loaded={})
 
 
-def claim_locked(found: Sequence[claims.Due], worker: str) -> advance.Advanced:
+def claim_locked(
+    found: Sequence[claims.Due], loaded: Mapping[str, Loaded], worker: str
+) -> advance.Advanced:
     """Take these step runs for a worker, as far as they are still there; part of a transaction."""
     inputs: dict[str, list[Input]] = {}
     for due in found:
         item = Claimed(step_run_id=due.step_run_id, worker=worker)
         inputs.setdefault(due.execution_id, []).append(item)
-    loaded = load.lock_executions(inputs)
     _preload(loaded, [due.step_run_id for due in found if not loaded[due.execution_id].complete])
     advanced = advance.advance_locked(loaded, inputs, last=True)
     dispatch.ring_executions(advanced.to_advance)

@@ -21,7 +21,7 @@ from orchestrator.models import StepRun as StepRow
 from orchestrator.services import advance, attempts
 from orchestrator.services.errors import NotFound
 from orchestrator.services.retrying import retried
-from orchestrator.store import claims, clock
+from orchestrator.store import claims, clock, load
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -92,7 +92,10 @@ def _poll(
         limit=count,
         workflows=_reportable(actor),
     )
-    return attempts.claim_locked(found, worker) if found else advance.Advanced(loaded={})
+    if not found:
+        return advance.Advanced(loaded={})
+    loaded = load.lock_executions({due.execution_id for due in found})
+    return attempts.claim_locked(found, loaded, worker)
 
 
 def _reportable(actor: "User | None") -> list[int] | None:

@@ -18,10 +18,11 @@ from orchestrator.store.statements import any_of, bound, table_of
 
 # What the claim would refuse anyway must not stand before others in the queue: the same rule as
 # `attempts.is_claimable` of the engine.
-_DISPATCHABLE = (
+DISPATCHABLE = (
     "((s.direction = 'FORWARD' AND e.state = 'RUNNING' AND NOT (e.paused AND e.is_saga)) "
     "OR (s.direction <> 'FORWARD' AND NOT e.paused))"
 )
+DUE_ON_QUEUE = "{s}.queue = %s AND {s}.state IN ('SCHEDULED', 'RETRY_WAIT') AND {s}.due_at <= {now}"
 _CLAIMABLE = "('SCHEDULED', 'RETRY_WAIT', 'WAITING')"
 # One statement names the types that no worker takes, whatever they are called.
 _NOT_FOR_WORKERS = ", ".join(f"'{name}'" for name in sorted(ENGINE_TYPES))
@@ -57,10 +58,7 @@ def due_on_queue(*, queue: str, limit: int, lock: bool = True) -> list[Due]:
     Without `lock` what others hold is among them, and no transaction is needed.
     """
     now, parameters = clock.in_sql()
-    condition = (
-        f"s.queue = %s AND s.state IN ('SCHEDULED', 'RETRY_WAIT') AND s.due_at <= {now} "
-        "ORDER BY s.due_at"
-    )
+    condition = f"{DUE_ON_QUEUE.format(s='s', now=now)} ORDER BY s.due_at"
     return _candidates(condition, [queue, *parameters], limit, lock=lock)
 
 
@@ -98,7 +96,7 @@ def _candidates(
             (
                 f"SELECT {ids}, s.queue FROM {steps.name} s "  # noqa: S608
                 f"JOIN {executions.name} e ON e.id = s.execution_id "
-                f"WHERE {_DISPATCHABLE} AND {condition} LIMIT %s{skip}"
+                f"WHERE {DISPATCHABLE} AND {condition} LIMIT %s{skip}"
             ),
             [*parameters, limit],
         )

@@ -209,6 +209,15 @@ def _keep_short(found: Mapping[str, Loaded], runs: wire.Rows) -> None:
             loaded.complete = loaded.whole = loaded.in_motion = True
 
 
+def keep_all(found: Mapping[str, Loaded], runs: Iterable[tuple[str, StepRun]]) -> None:
+    """Keep step runs, which are all that each execution among them has."""
+    for execution_id, run in runs:
+        loaded = found.get(execution_id)
+        if loaded is not None:
+            loaded.runs[run.id] = run
+            loaded.complete = loaded.whole = loaded.in_motion = True
+
+
 def _is_short(loaded: Loaded) -> bool:
     return int(loaded.view.frontier.get("seq", 0)) <= MOST_OF_SHORT
 

@@ -26,9 +26,9 @@ _EXTRA_COLUMNS = ("version_id", "task_policies")
 _ALL_COLUMNS = (*EXECUTION_COLUMNS, *_EXTRA_COLUMNS)
 
 
-def execution_list() -> str:
+def execution_list(prefix: str = "") -> str:
     """Return the select list that `execution_from` reads."""
-    return table_of(Execution).select(_ALL_COLUMNS)
+    return table_of(Execution).select(_ALL_COLUMNS, prefix)
 
 
 def execution_from(row: Sequence[Any]) -> tuple[ExecutionView, int, dict[str, Any]]:

@@ -274,7 +274,7 @@ def _update_group(
         return
     if len(rows) <= FEW:
         for row in rows:
-            send(_update_of(table, written, row, key, counters))
+            send(update_of(table, row, key=key, counters=counters))
         return
     sets = ", ".join(
         f"{column} = {table.name}.{column} + given.{column}"
@@ -290,14 +290,13 @@ def _update_group(
     )
 
 
-def _update_of(
-    table: Table, written: Sequence[str], row: Row, key: str, counters: Collection[str]
-) -> str:
-    """Return the statement that updates one row by literals."""
+def update_of(table: Table, row: Row, *, key: str = "id", counters: Collection[str] = ()) -> str:
+    """Return the statement that updates one row by literals, for PostgreSQL."""
     sets = ", ".join(
         f"{column} = {f'{column} + ' if column in counters else ''}"
-        f"{literal(table.kinds[column], row[column])}"
-        for column in written
+        f"{literal(table.kinds[column], value)}"
+        for column, value in row.items()
+        if column != key
     )
     return f"UPDATE {table.name} SET {sets} WHERE {key} = {literal(table.kinds[key], row[key])}"  # noqa: S608
 

@@ -7,6 +7,7 @@ the message, so nothing of it is written.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from django.db import DataError, connection
 
@@ -41,6 +42,19 @@ def check(expected: Mapping[str, int]) -> None:
         f"ELSE ('{_WORD} ' || count(*) || ' of {len(expected)} executions')::integer END "
         f"FROM (SELECT 1 FROM {table} WHERE id = ANY({array('uuid', list(expected))}) "
         f"AND (id, revision) IN ({pairs}) ORDER BY id FOR NO KEY UPDATE) AS unchanged"
+    )
+
+
+def update_one(row: Mapping[str, Any], expected: int) -> None:
+    """Update one execution if it is at its revision; have the message fail otherwise.
+
+    What `check` and an update do, in one statement; for PostgreSQL.
+    """
+    changed = statements.update_of(table_of(Execution), row)
+    statements.send(
+        f"WITH moved AS ({changed} AND revision = {expected} RETURNING 1) "  # noqa: S608
+        f"SELECT CASE WHEN count(*) = 1 THEN 0 ELSE ('{_WORD} ' || count(*))::integer END "
+        "FROM moved"
     )
 
 
