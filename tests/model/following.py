@@ -11,10 +11,11 @@ from tests.model import choice, facts
 from tests.model.facts import Known
 from tests.model.observing import Positions
 from tests.model.paths import Place, before, inside
-from tests.model.trees import Loop, Node, OnFailure, Step, Sub, Undo, Workflow
+from tests.model.trees import Effect, Loop, Node, OnFailure, Step, Sub, Undo, Workflow
 from tests.model.view import SeenPlan, SeenRun
 
 RUNS_ON = frozenset({"CREATED", "RUNNING"})
+AUTOMATIC = frozenset({"FAILURE", "TIMEOUT", "TERMINATE", "COMPENSATE", "PARENT", "TRIGGER"})
 WENT_WELL = frozenset({"COMPLETED", "COMPLETED_WITH_ERRORS", "SKIPPED"})
 
 
@@ -243,6 +244,8 @@ class Followed:
         Where people left something of such a plan, the outer scope follows in the same epoch.
         """
         whole = choice.whole_scope(live.values())
+        if now.plan is not None and now.plan.trigger in AUTOMATIC:
+            whole = choice.guarded(whole, self.pivot())
         savepoint = self.savepoint_for(now)
         if savepoint is None:
             return whole
@@ -251,6 +254,15 @@ class Followed:
         self.gone_back.add(now.epoch)
         return whole if goes_out or now.plan is None or now.plan.trigger != "FAILURE" else back
 
+    def pivot(self) -> Place | None:
+        """Return the pivot that has decided; there is one in a tree at most."""
+        decided = (
+            model.place
+            for model in self.steps.values()
+            if model.node.effect is Effect.PIVOT and model.state == "COMPLETED"
+        )
+        return next(decided, None)
+
     def savepoint_for(self, now: SeenRun) -> Place | None:
         """Name the savepoint that a failure goes back to, if any may be used once more."""
         scope = self.workflow.scope
@@ -258,6 +270,7 @@ class Followed:
         if scope.on_failure is not OnFailure.FORWARD or used >= (scope.max_retries or 0):
             return None
         failure = now.failure if isinstance(now.failure, dict) else {}
+        pivot = self.pivot()
         failed = self.steps.get(str(failure.get("stepId")))
         passed = [
             model.place
@@ -266,6 +279,7 @@ class Followed:
             and model.state == "COMPLETED"
             and failed is not None
             and before(model.place, failed.place)
+            and not (pivot is not None and before(model.place, pivot))
         ]
         return max(passed, key=lambda place: place.turns, default=None)
 

@@ -148,4 +148,10 @@ class Grower:
 def workflows(draw: st.DrawFn) -> Workflow:
     """Draw a definition with what it calls."""
     grower = Grower(draw, left=draw(st.integers(3, 12)))
-    return grower.workflow(draw(st.integers(0, 3)))
+    workflow = grower.workflow(draw(st.integers(0, 3)))
+    if draw(st.integers(0, 3)):
+        return workflow
+    parts = list(workflow.body.parts)
+    decides = Step("pivot", Effect.PIVOT, retries=draw(st.integers(0, 1)))
+    parts.insert(draw(st.integers(0, len(parts))), decides)
+    return dataclasses.replace(workflow, body=Seq(tuple(parts)))

@@ -373,7 +373,12 @@ def _of_people(machine: SagaMachine) -> bool:
         machine.settle(run, key)
         return True
     stuck = ExecutionState.NEEDS_ATTENTION
-    asked = [run for run in stage.runs if run.state is stuck]
+    # Past a pivot only a person with a second one may ask for more undo (§11): not played here.
+    asked = [
+        (run, stage.models[run.execution.id].pivot() is None)
+        for run in stage.runs
+        if run.state is stuck
+    ]
     words: list[tuple[Run, Input]] = [
         *(
             (run, EntryActed(entry_id=entry.id, action="RESOLVE", actor="op", reason="by hand"))
@@ -383,7 +388,7 @@ def _of_people(machine: SagaMachine) -> bool:
             (run, PlanConfirmed(hash=digest, actor="op", reason="go on"))
             for run, digest in plans_that_wait(stage)
         ),
-        *((run, Cancelled(compensate=True, actor="op", reason="asked")) for run in asked),
+        *((run, Cancelled(compensate=undo, actor="op", reason="asked")) for run, undo in asked),
     ]
     for run, word in words[:1]:
         stage.feed(run, word)
