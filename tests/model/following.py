@@ -57,6 +57,9 @@ class StepModel:
             self.state = self._now(stopped=True) if self.was_doubted else "CANCELLED"
         elif self.state == "RETRY_WAIT":
             self.state = self._now(stopped=True)
+            if self.state == "COMPLETED_WITH_ERRORS":
+                # The table of states knows only FAILED here (§2.2); the run stops in either case.
+                self.state = "FAILED"
 
     def again(self) -> None:
         """An operator retries the run from here."""

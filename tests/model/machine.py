@@ -60,11 +60,11 @@ class SagaMachine(RuleBasedStateMachine):
         self.stage.claim(*self._pick(self.claimable(), which))
 
     @precondition(lambda self: bool(self.claimable() or self.held()))
-    @rule(which=ANY, often=st.integers(1, 8))
-    def work_goes_on(self, which: int, often: int) -> None:
-        """Some steps, forward or back, one after the other and all well."""
+    @rule(which=ANY, often=st.integers(1, 8), last=st.sampled_from(["never", "yes", "no", "yes"]))
+    def work_goes_on(self, which: int, often: int, last: str) -> None:
+        """Some steps, forward or back, one after the other; the last may not come out well."""
         for number in range(often):
-            self._do_one(which + number, "yes")
+            self._do_one(which + number, "yes" if number < often - 1 else last)
 
     @precondition(lambda self: bool(self.claimable() or self.held()))
     @rule(which=ANY, how=st.sampled_from(["no", "never", "half", "who knows", "who knows"]))
