@@ -149,8 +149,8 @@ MUTANTS = (
         "after a completed pivot everything may be undone by itself",
         (
             "forward/direction.py",
-            '    return "pivot" in work.frontier and stop.get("trigger") in AUTOMATIC\n',
-            "    return False\n",
+            '    if "pivot" not in work.frontier or stop.get("override"):\n',
+            "    if True:\n",
         ),
     ),
     _mutant(
@@ -198,11 +198,8 @@ MUTANTS = (
         "a success that comes after the undo changes nothing",
         (
             "forward/attempts.py",
-            (
-                "    if isinstance(outcome, Succeeded) and run.direction is Direction.FORWARD:\n"
-                "        unknown.take_late_success(work, run, outcome)\n"
-            ),
-            "",
+            "        unknown.take_late_success(work, run, outcome)\n",
+            "        return\n",
         ),
     ),
     _mutant(

@@ -1,7 +1,7 @@
 """Break the rules of the engine on purpose, one at a time, and see which tests notice.
 
 Each mutant is a small edit of a copy of the tree; nothing here is changed. For each, the model's
-plays (`tests/model/test_machine.py`) and the tests of the engine (`tests/unit/engine`) run on the
+plays (`tests/model/test_seeded.py`) and the tests of the engine (`tests/unit/engine`) run on the
 copy. Written to `docs/mutants.md`; a mutant that nobody notices, or that no longer fits the code,
 is an error.
 
@@ -25,7 +25,7 @@ from scripts.broken_rules import MUTANTS, Mutant
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = ROOT / "docs" / "mutants.md"
 LEFT_OUT = (".git", ".venv", ".data", "__pycache__", "node_modules", "static", ".*_cache", "bench")
-SUITES = ("tests/model/test_machine.py", "tests/unit/engine")
+SUITES = ("tests/model/test_seeded.py", "tests/unit/engine")
 SECONDS = 900
 HEAD = """# Rules broken on purpose
 
@@ -114,7 +114,7 @@ def _failed(output: str) -> Iterator[str]:
     for line in re.findall(r"^(?:FAILED|ERROR) (\S+)", output, re.MULTILINE):
         name = line.partition("::")[2] or line
         sentence = re.search(r"^E +AssertionError: (§?[\d.]+[^:\n]*):", output, re.MULTILINE)
-        if "TestSaga" in name:
+        if "test_seeded" in line:
             error = re.search(r"^E +(\w+)(?:: (.{0,60}))?", output, re.MULTILINE)
             met = error[0][1:].strip() if error else name
             yield f"rule {sentence[1]}" if sentence else met.removeprefix("AssertionError: ")

@@ -51,7 +51,7 @@ class Grower:
         goes_back = any(isinstance(part, Step) and part.savepoint for part in body.parts)
         ways = [OnFailure.BACKWARD] * 5 + [OnFailure.FORWARD, OnFailure.ASK, OnFailure.NONE]
         scope = Scope(
-            on_failure=self.random.choice([OnFailure.FORWARD] * 8 * goes_back + ways),
+            on_failure=self.random.choice([OnFailure.FORWARD] * 20 * goes_back + ways),
             max_retries=self.random.choice([1, 2, 0]),
             serial=self.random.choice([False, False, False, True]),
         )
@@ -63,7 +63,7 @@ class Grower:
         steps = [index for index, part in enumerate(body.parts) if isinstance(part, Step)]
         if not steps or not self.random.random() < 0.5:
             return body
-        chosen = self.random.choice(steps)
+        chosen = self.random.choice([steps[0], steps[0], *steps])
         parts = [
             dataclasses.replace(part, savepoint=True)
             if index == chosen and isinstance(part, Step)

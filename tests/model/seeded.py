@@ -22,7 +22,7 @@ CHOICES: dict[str, list[Any]] = {
 }
 WEIGHTS = {
     "work_goes_on": 10,
-    "something_goes_wrong": 3,
+    "something_goes_wrong": 4,
     "time_passes": 3,
     "somebody_cancels": 0.3,
     "somebody_pauses_or_resumes": 0.3,
