@@ -75,7 +75,9 @@ class StepModel:
     @property
     def lets_others_go(self) -> bool:
         """Whether what comes after may begin."""
-        return self.state in WENT_WELL or (self.node.optional and self.state == "UNKNOWN")
+        return self.state in WENT_WELL or (
+            self.node.optional and self.state in {"UNKNOWN", "FAILED"}
+        )
 
     @property
     def fails_the_run(self) -> bool:
@@ -258,7 +260,8 @@ class Followed:
         back = choice.back_to_savepoint(live.values(), savepoint)
         goes_out = now.epoch in self.gone_back and fresh >= whole - back
         self.gone_back.add(now.epoch)
-        return whole if goes_out or now.plan is None or now.plan.trigger != "FAILURE" else back
+        is_failure = now.plan is not None and now.plan.trigger in {"FAILURE", "TIMEOUT"}
+        return back if is_failure and not goes_out else whole
 
     def pivot(self) -> Place | None:
         """Return the pivot that has decided; there is one in a tree at most."""
@@ -277,7 +280,7 @@ class Followed:
             return None
         failure = now.failure if isinstance(now.failure, dict) else {}
         pivot = self.pivot()
-        failed = self.steps.get(str(failure.get("stepId")))
+        failed = now.steps.get(str(failure.get("stepId")))
         passed = [
             model.place
             for model in self.steps.values()
