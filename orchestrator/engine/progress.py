@@ -174,6 +174,9 @@ def _stopped(work: Work) -> None:
         work.needs.whole = True
         return
     inside = part.members(work) if "part" in work.frontier else None
+    if is_bounded and inside is not None and inside <= direction.beyond_pivot(work):
+        # All of the part came after the pivot: it is undone as it is, and gone through again.
+        is_bounded = False
     inside = triggers.within(work, stop, inside)
     is_open = wanted is not False and _has_question(work, inside)
     if is_open or wanted is None:

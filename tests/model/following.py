@@ -311,14 +311,21 @@ class Followed:
             return
         edges = self.edges(now, now.plan)
         states = {entry.place: entry.state for entry in now.entries.values()}
+        gave_up = {entry.place for entry in now.entries.values() if entry.gave_up}
         going_on = {p for p in states if (undo := self.undo_at(p)) and undo.goes_on}
         busy = [p for p, state in states.items() if state in {"RUNNING", "RETRY_WAIT"}]
         for place in busy:
-            for other in choice.held_back(place, edges, states, going_on):
+            for other in choice.held_back(place, edges, states, going_on) - gave_up:
                 yield f"8: {place.ref} is {states[place]} while {other.ref} is {states[other]}"
         yield from self._one_at_a_time(busy, states)
 
     def _one_at_a_time(self, busy: list[Place], states: Mapping[Place, str]) -> Iterator[str]:
-        running = [place.ref for place in busy if states[place] == "RUNNING"]
+        # Open: whether an undo that nobody waits for may go beside that of a sub-workflow.
+        running = [
+            place.ref
+            for place in busy
+            if states[place] == "RUNNING"
+            and not ((undo := self.undo_at(place)) and undo.independent)
+        ]
         if self.workflow.scope.serial and len(running) > 1:
             yield f"9: {running} are undone at once in serial mode"

@@ -56,6 +56,7 @@ def see(run: Run, known: Positions) -> SeenRun:
                 snapshot=(step.input, step.output, step.variables),
                 policy=step.policy or "",
                 follows_child=step.type == "SUB_WORKFLOW",
+                gave_up=step.undo_next == (),
             )
             for step in forward
             if step.entry_state is not None

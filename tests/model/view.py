@@ -37,6 +37,8 @@ class SeenEntry:
     snapshot: object
     policy: str
     follows_child: bool = False
+    gave_up: bool = False
+    """It failed for good once and let the others go on (`onFailure: CONTINUE`)."""
 
 
 @dataclasses.dataclass(frozen=True)

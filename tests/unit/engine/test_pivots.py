@@ -80,6 +80,20 @@ def test_after_it_only_what_came_after_is_undone():
     assert run.execution.outcome == "FAILED"
 
 
+def test_after_it_a_savepoint_is_gone_back_to_and_not_beyond():
+    """Invariant 23; the savepoint itself, though after the pivot, is not undone (§11)."""
+    settings = {"onFailure": "FORWARD", "maxRetries": 1}
+    steps = (undone("a"), pivot(), undone("s", savepoint=True), undone("b"), FAILS)
+    run = World().start(saga(*steps, settings=settings))
+    finish(run, "a", "p", "s", "b")
+    run.work("z", NO)
+    assert claimable(run) == ["un_b"]
+    run.work("un_b")
+    run.world.pass_time(60)
+    assert (run.state, run.execution.epoch) == ("RUNNING", 2)
+    assert (run.step("a").entry_state, run.step("s").entry_state) == ("ARMED", "ARMED")
+
+
 def test_after_it_with_nothing_behind_a_person_is_called():
     run = World().start(saga(undone("a"), pivot(), FAILS))
     finish(run, "a", "p")
