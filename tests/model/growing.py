@@ -60,7 +60,11 @@ class Grower:
 
     def with_savepoint(self, body: Seq) -> Seq:
         """Make one step of the trunk a savepoint, sometimes."""
-        steps = [index for index, part in enumerate(body.parts) if isinstance(part, Step)]
+        steps = [
+            index
+            for index, part in enumerate(body.parts)
+            if isinstance(part, Step) and not part.optional
+        ]
         if not steps or not self.random.random() < 0.5:
             return body
         chosen = self.random.choice([steps[0], steps[0], *steps])

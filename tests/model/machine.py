@@ -28,7 +28,7 @@ from tests.unit.engine.driver import Run
 
 E = EntryState
 ANY = st.integers(0, 2**16)
-ANSWERS = st.sampled_from(["yes"] * 6 + ["no", "never", "half", "who knows", "who knows", "wait"])
+ANSWERS = st.sampled_from(["yes"] * 6 + ["no", "never", "half", "who knows", "lost", "wait"])
 STUCK = (E.COMPENSATION_FAILED, E.MANUAL, E.LATE_EFFECT)
 ENDED_WITHOUT_UNDO = {
     ExecutionState.FAILED,
@@ -67,7 +67,7 @@ class SagaMachine(RuleBasedStateMachine):
             self._do_one(which + number, "yes" if number < often - 1 else last)
 
     @precondition(lambda self: bool(self.claimable() or self.held()))
-    @rule(which=ANY, how=st.sampled_from(["no", "never", "half", "who knows", "who knows"]))
+    @rule(which=ANY, how=st.sampled_from(["no", "never", "half", "who knows", "lost"]))
     def something_goes_wrong(self, which: int, how: str) -> None:
         """A step is taken and does not come out well."""
         self._do_one(which, how)
@@ -135,7 +135,9 @@ class SagaMachine(RuleBasedStateMachine):
         )
         if how == "wait" and not call.is_undo:
             return Waiting(callback_seconds=5)
-        if how == "who knows":
+        if how == "lost":
+            stage.land(call)
+        if how in {"who knows", "lost"}:
             return Unknown(reason="the answer was lost")
         if how == "half" and not call.is_undo and call.run.node(call.step).has_undo:
             if stage.land(call):

@@ -12,8 +12,8 @@ from tests.model.machine import SagaMachine
 from tests.model.stage import Stage
 
 CHOICES: dict[str, list[Any]] = {
-    "how": ["yes", "yes", "no", "never", "half", "who knows", "who knows", "wait"],
-    "last": ["yes", "yes", "yes", "no", "never", "who knows"],
+    "how": ["yes", "yes", "no", "never", "half", "who knows", "lost", "lost", "wait"],
+    "last": ["yes", "yes", "yes", "no", "never", "lost"],
     "undo": [True, True, False],
     "yes": [True, True, False],
     "seconds": [1, 5, 31, 61, 4000],
@@ -24,6 +24,7 @@ WEIGHTS = {
     "work_goes_on": 10,
     "something_goes_wrong": 4,
     "time_passes": 3,
+    "a_report_comes_again_or_late": 3,
     "somebody_cancels": 0.3,
     "somebody_pauses_or_resumes": 0.3,
 }

@@ -142,8 +142,11 @@ class Stage:
                 step.attempts = [Known.APPLIED if item.applied else Known.NOT_APPLIED]
         if isinstance(item, RetryRequested) and run.state.value in RUNS_ON:
             for step in model.steps.values():
-                if step.state in {"FAILED", "UNKNOWN", "CANCELLED"} and not (
-                    step.node.optional and step.state == "UNKNOWN"
+                is_present = step.epoch == run.execution.epoch
+                if (
+                    is_present
+                    and step.state in {"FAILED", "UNKNOWN", "CANCELLED"}
+                    and not (step.node.optional and step.state == "UNKNOWN")
                 ):
                     step.again()
 

@@ -129,6 +129,19 @@ def test_late_success_of_the_attempt_before_changes_nothing_while_another_runs()
     assert len(run.late) == 1
 
 
+def test_result_of_the_attempt_before_does_not_end_the_one_in_flight():
+    run = start(retryCount=1)
+    before = run.step("a")
+    run.world.pass_time(60)
+    run.feed(Claimed(step_run_id=before.id, worker="w"))
+    assert run.states() == {"a": "DISPATCHED"}
+
+    report(run, before, Succeeded())
+
+    assert run.states() == {"a": "DISPATCHED"}
+    assert [late.attempt_id for late in run.late] == [before.id]
+
+
 def test_answer_to_a_question_that_was_not_asked_is_refused():
     run = World().start(saga(undone("a")))
 
