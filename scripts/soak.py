@@ -79,7 +79,7 @@ def run(suite: Suite, seed: int, seconds: float) -> dict[str, Any]:
     if suite.is_random:
         command.append(f"--hypothesis-seed={seed}")
     began = time.monotonic()
-    output, code = _finished(command, min(seconds, LONGEST) if suite.is_random else LONGEST)
+    output, code = _finished(command, seed, min(seconds, LONGEST) if suite.is_random else LONGEST)
     lines = output.strip().splitlines()
     found = {
         word: int(count) for count, word in re.findall(r"(\d+) (passed|failed|errors?)", output)
@@ -96,9 +96,9 @@ def run(suite: Suite, seed: int, seconds: float) -> dict[str, Any]:
     return result | ({"tail": lines[-TAIL:]} if code else {})
 
 
-def _finished(command: Sequence[str], seconds: float) -> tuple[str, int | None]:
+def _finished(command: Sequence[str], seed: int, seconds: float) -> tuple[str, int | None]:
     """Run a command; None for its code if the time was up first."""
-    environment = {**os.environ, "HYPOTHESIS_PROFILE": "soak"}
+    environment = {**os.environ, "HYPOTHESIS_PROFILE": "soak", "MODEL_SEED": str(seed)}
     process = subprocess.Popen(
         command,
         cwd=ROOT,
