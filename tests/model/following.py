@@ -258,7 +258,12 @@ class Followed:
         if savepoint is None:
             return whole
         back = choice.back_to_savepoint(live.values(), savepoint)
-        goes_out = now.epoch in self.gone_back and fresh >= whole - back
+        # What people have left, or a child has, forbids to go through it again (§11).
+        left = any(
+            entry.state in {"SKIPPED", "RESOLVED_MANUALLY"} and before(savepoint, entry.place)
+            for entry in now.entries.values()
+        )
+        goes_out = left or (now.epoch in self.gone_back and fresh >= whole - back)
         self.gone_back.add(now.epoch)
         is_failure = now.plan is not None and now.plan.trigger in {"FAILURE", "TIMEOUT"}
         return back if is_failure and not goes_out else whole

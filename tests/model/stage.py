@@ -146,7 +146,7 @@ class Stage:
                 if (
                     is_present
                     and step.state in {"FAILED", "UNKNOWN", "CANCELLED"}
-                    and not (step.node.optional and step.state == "UNKNOWN")
+                    and not (step.node.optional and step.state in {"UNKNOWN", "FAILED"})
                 ):
                     step.again()
 

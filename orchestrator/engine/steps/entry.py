@@ -125,6 +125,9 @@ def _resolved(
 def mark_late(work: Work, entry: StepRun, **data: Any) -> None:
     """Mark an entry whose effect turned up after its undo was sent; a person must act (§2.3)."""
     was_settled = entry.entry_state is not None and entry.entry_state.is_settled
+    if entry.entry_state is EntryState.COMPENSATION_FAILED:
+        # A late success of this round confirms the undo (invariant 37), and is doubted at once.
+        entry = work.change(entry, entry_state=EntryState.COMPENSATED)
     entry = work.change(entry, entry_state=EntryState.LATE_EFFECT)
     work.tell("entry.late_effect", entry, **data)
     undo = work.frontier.get("undo")

@@ -227,6 +227,22 @@ def test_late_success_after_the_undo_failed_makes_its_later_success_a_late_effec
     assert (run.state, run.ledger()) == ("NEEDS_ATTENTION", {"a": "LATE_EFFECT"})
 
 
+def test_late_success_of_the_failed_undo_itself_is_a_late_effect_too():
+    """Both were late, and nobody knows which came first; the plan goes on to its end (§2.3)."""
+    run = World().start(saga(undone("a")))
+    run.work("a", WHO_KNOWS)
+    run.world.pass_time(30)
+    run.work("un_a", REFUSED)
+    report(run, run.step("a"))
+
+    undo = run.step("un_a", UNDO)
+    report(run, undo)
+
+    assert (run.state, run.ledger()) == ("NEEDS_ATTENTION", {"a": "LATE_EFFECT"})
+    act(run, "HARMLESS")
+    assert (run.state, run.ledger()) == ("COMPENSATED", {"a": "COMPENSATED"})
+
+
 def test_late_success_before_the_undo_is_handed_out_is_just_what_it_undoes():
     run = World().start(saga(undone("a")))
     run.work("a", WHO_KNOWS)
