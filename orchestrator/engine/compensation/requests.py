@@ -5,8 +5,8 @@ from dataclasses import replace
 from orchestrator.engine.compensation import confirming_plan, extending, planning
 from orchestrator.engine.forward import direction, finish, part, stopping
 from orchestrator.engine.snapshot import Cancelled, ParentSpoke, UndoRequested
-from orchestrator.engine.states import EntryState, ExecutionState, ForwardResult
-from orchestrator.engine.work import Stop, Work
+from orchestrator.engine.states import EntryState, ExecutionState
+from orchestrator.engine.work import Work
 
 _LIVE = (EntryState.ARMED, EntryState.UNCERTAIN)
 
@@ -24,9 +24,11 @@ def parent_spoke(work: Work, item: ParentSpoke) -> None:
             finish.tell_parent(work)
         return
     if state in (ExecutionState.CREATED, ExecutionState.RUNNING):
-        work.stop = _stop("PARENT", item.reason, undo=item.undo, actor="parent")
+        work.stop = stopping.asked_for("PARENT", item.reason, undo=item.undo, actor="parent")
     elif "part" in work.frontier:
-        part.interrupt(work, _stop("PARENT", item.reason, undo=item.undo, actor="parent"))
+        part.interrupt(
+            work, stopping.asked_for("PARENT", item.reason, undo=item.undo, actor="parent")
+        )
     elif is_asked(work):
         work.frontier.setdefault("stop", {})["undo"] = item.undo
     elif state is ExecutionState.STOPPING and item.undo:
@@ -70,11 +72,11 @@ def is_asked(work: Work) -> bool:
 def cancelled(work: Work, item: Cancelled) -> None:
     """Take a cancel (T4); it never takes away an undo that is under way."""
     if work.in_state(ExecutionState.CREATED, ExecutionState.RUNNING):
-        stop = _stop("CANCEL", item.reason, undo=item.compensate, actor=item.actor)
+        stop = stopping.asked_for("CANCEL", item.reason, undo=item.compensate, actor=item.actor)
         work.stop = replace(stop, override=item.override)
         return
     if "part" in work.frontier:
-        stop = _stop("CANCEL", item.reason, undo=item.compensate, actor=item.actor)
+        stop = stopping.asked_for("CANCEL", item.reason, undo=item.compensate, actor=item.actor)
         part.interrupt(work, replace(stop, override=item.override))
         return
     if "undo" in work.frontier:
@@ -100,30 +102,12 @@ def cancelled(work: Work, item: Cancelled) -> None:
         work.frontier["stop"] |= {**by, "trigger": "CANCEL"}
 
 
-def _stop(trigger: str, reason: str, *, undo: bool, actor: str) -> Stop:
-    failure = {
-        "stepId": None,
-        "taskReferenceName": None,
-        "errorClass": None,
-        "message": reason,
-        "reason": reason,
-    }
-    return Stop(
-        trigger=trigger,
-        outcome=ForwardResult.TERMINATED,
-        failure=failure,
-        undo=undo,
-        actor=actor,
-        reason=reason,
-    )
-
-
 def undo_requested(work: Work, item: UndoRequested) -> None:
     """Take the wish to have an ended run undone (T5)."""
     if "part" in work.frontier:
         # The rest of the run is still in flight: all of it is stopped first (invariant 11).
         if item.entries is None:
-            stop = _stop("CANCEL", item.reason, undo=True, actor=item.actor)
+            stop = stopping.asked_for("CANCEL", item.reason, undo=True, actor=item.actor)
             part.interrupt(work, replace(stop, override=item.override))
         return
     is_open = is_asked(work) and stopping.is_quiet(work)

@@ -5,6 +5,7 @@ into its plan. Nobody answers for it, so a completed pivot bounds it like a fail
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from orchestrator.engine import order, roots
@@ -16,7 +17,7 @@ from orchestrator.engine.expressions import mapping
 from orchestrator.engine.expressions.limits import ExpressionTooLarge
 from orchestrator.engine.forward import direction, part, stopping
 from orchestrator.engine.occurrences import Triggered
-from orchestrator.engine.states import ExecutionState, ForwardResult
+from orchestrator.engine.states import ExecutionState
 from orchestrator.engine.work import Stop, Work
 
 NAME = "TRIGGER"
@@ -124,22 +125,8 @@ def _apply(work: Work, index: int, *, actor: str, reason: str) -> None:
 
 
 def _stop(steps: list[str], actor: str, reason: str) -> Stop:
-    failure = {
-        "stepId": None,
-        "taskReferenceName": None,
-        "errorClass": None,
-        "message": reason,
-        "reason": reason,
-    }
-    return Stop(
-        trigger=NAME,
-        outcome=ForwardResult.TERMINATED,
-        failure=failure,
-        undo=True,
-        actor=actor,
-        reason=reason,
-        steps=tuple(steps),
-    )
+    stop = stopping.asked_for(NAME, reason, undo=True, actor=actor)
+    return replace(stop, steps=tuple(steps))
 
 
 def _add(work: Work, index: int, steps: list[str], actor: str, reason: str) -> None:

@@ -26,6 +26,25 @@ UNDOABLE = (EntryState.ARMED, EntryState.UNCERTAIN)
 _ENGINE_WAITS = watch.SCRIPT_TYPES | {"WAIT", "HUMAN", "JOIN", "DO_WHILE", "COMPENSATE"}
 
 
+def asked_for(trigger: str, reason: str, *, undo: bool, actor: str) -> Stop:
+    """Return the stop that somebody, or an event, asks for: no step has failed."""
+    failure = {
+        "stepId": None,
+        "taskReferenceName": None,
+        "errorClass": None,
+        "message": reason,
+        "reason": reason,
+    }
+    return Stop(
+        trigger=trigger,
+        outcome=ForwardResult.TERMINATED,
+        failure=failure,
+        undo=undo,
+        actor=actor,
+        reason=reason,
+    )
+
+
 def begin(work: Work, stop: Stop) -> None:
     """Stop forward work; the first reason counts, later ones change nothing."""
     if not work.all_in_motion():
